@@ -1,0 +1,52 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""PRIVATE to the collection: what every module shares."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  run:
+    description:
+      - What the surrounding run tells the module.
+      - The action plugin of the collection fills in what a task leaves out, so there is rarely a reason to set it.
+    type: dict
+    default: {}
+    suboptions:
+      id:
+        description: The run's id. It is part of C(application_name), so that the server's own views say who works there.
+        type: str
+      target:
+        description: The stable name of the target in stores and reports.
+        type: str
+      host:
+        description: The target's name in the inventory.
+        type: str
+      step:
+        description: The step of the bracket in which the task runs; V(plan) for the rehearsal.
+        type: str
+      playbook:
+        description: The playbook's name.
+        type: str
+      commit:
+        description: The commit from which the playbook runs.
+        type: str
+      deadline:
+        description:
+          - When work must be over, as UTC ISO 8601, for example V(2026-12-06T05:55:00Z).
+          - Work that would not fit is not begun; work that is running then is cancelled. Without it time is unlimited.
+        type: str
+      folder:
+        description: The folder of the run's record on the controller.
+        type: path
+      live:
+        description: The folder through which controller and module know of each other.
+        type: path
+      controller_pid:
+        description: The process id of the controller on its own host.
+        type: int
+"""

@@ -1,0 +1,69 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The frame of every module: specification in, work done, and the one place where a failure becomes ``fail_json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, NoReturn
+
+from ansible_collections.day2.ops.plugins.module_utils._core import records
+from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec, run_spec
+from ansible_collections.day2.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError
+from ansible_collections.day2.ops.plugins.module_utils._core.liveness import Liveness
+
+Result = dict[str, Any]
+
+
+@dataclass
+class Run:
+    """What work is given: its options, the mode, the time there is and the knowledge of being wanted."""
+
+    params: dict[str, Any]
+    check_mode: bool
+    deadline: Deadline
+    live: Liveness
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the surrounding run said of itself (option ``run``)."""
+        return self.params["run"]
+
+    @property
+    def id(self) -> str:
+        return self.about.get("id") or "manual"
+
+    @property
+    def owner(self) -> str:
+        """The owner id, carried by whatever the run creates outside its target."""
+        return f"day2/{self.id}"
+
+    @property
+    def target(self) -> str:
+        return self.about.get("target") or self.params.get("login_host") or "localhost"
+
+
+def run_module(spec: ArgumentSpec, work: Callable[[Run], Result]) -> None:
+    """Run ``work`` as an Ansible module. Its result needs ``checks`` and ``actions``; ``changed`` follows from them."""
+    module = spec.merge(run_spec()).create()
+    try:
+        live = Liveness((module.params["run"] or {}).get("live"))
+        module.params["run"] = module.params["run"] or {}
+        live.arm()
+        deadline = Deadline.parse(module.params["run"].get("deadline"), "run.deadline")
+        result = work(Run(module.params, module.check_mode, deadline, live))
+    except OpsError as error:
+        actions = error.result.get("actions", [])
+        said = {"checks": [], "actions": actions, "changed": records.changed(actions), **error.result}
+        module.fail_json(msg=str(error), error={"kind": error.kind, "message": str(error)}, **said)
+    module.exit_json(**{"changed": records.changed(result["actions"]), "error": None, **result})
+
+
+def missing_library(package: str, python: str) -> NoReturn:
+    raise BadInput(
+        f"The Python library {package} is not installed for {python}; install it there with: "
+        f"{python} -m pip install {package}"
+    )
