@@ -91,11 +91,27 @@ options:
         description: Why it was due, or why it was left.
         type: str
         required: true
+  failure:
+    description:
+      - What failed in a task that does not record itself, as one sentence. The target then counts as failed.
+    type: str
   header:
     description:
       - What the record of this target begins with. Given by the role P(day2.ops.run#role).
     type: dict
     suboptions:
+      run_dir:
+        description: The folder that holds the records of runs, on the controller.
+        type: path
+      playbook:
+        description: The playbook's name.
+        type: str
+        default: ''
+      policy_prefixes:
+        description: The prefixes of the variables that decide, for the policy hash.
+        type: list
+        elements: str
+        default: []
       window:
         description: The maintenance window that is open, if any.
         type: dict
@@ -195,6 +211,9 @@ def spec() -> ArgumentSpec:
         "reason": text,
     }
     header = {
+        "run_dir": {"type": "path"},
+        "playbook": {"type": "str", "default": ""},
+        "policy_prefixes": {"type": "list", "elements": "str", "default": []},
         "window": {"type": "dict"},
         "deadline": {"type": "str"},
         "override_reason": {"type": "str"},
@@ -205,6 +224,7 @@ def spec() -> ArgumentSpec:
         {
             "checks": {"type": "list", "elements": "dict", "default": [], "options": check},
             "actions": {"type": "list", "elements": "dict", "default": [], "options": action},
+            "failure": {"type": "str"},
             "header": {"type": "dict", "options": header},
         }
     )
@@ -214,7 +234,9 @@ def work(run: Run) -> Result:
     # changed=false: the foreign task that did the work has reported its change itself.
     found = {"checks": foreign_checks(run.params["checks"]), "actions": foreign_actions(run.params["actions"])}
     about = {"id": run.id, "folder": run.about["folder"]} if run.about.get("folder") else None
-    return {**found, "changed": False, "run": about}
+    failure = run.params["failure"]
+    error = {"kind": "failed", "message": failure} if failure else None
+    return {**found, "changed": False, "error": error, "run": about}
 
 
 def main() -> None:

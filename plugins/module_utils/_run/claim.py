@@ -1,0 +1,73 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Opening and closing a target of a run: what ``opening`` decides, carried out on record, window and store."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Optional
+
+from ansible_collections.day2.ops.plugins.module_utils._core import clock
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
+from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
+from ansible_collections.day2.ops.plugins.module_utils._run import folder, opening
+from ansible_collections.day2.ops.plugins.module_utils._store import lease as leases
+from ansible_collections.day2.ops.plugins.module_utils._store.base import Store
+from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
+from ansible_collections.day2.ops.plugins.module_utils._window import options as window
+from ansible_collections.day2.ops.plugins.module_utils._window.checks import window_check
+
+
+def open_target(run: Run) -> Result:
+    """The result of ``run_open``. Raises what keeps the work from starting; in check mode it is a check instead."""
+    now = clock.now()
+    store = open_store(run.params, read_only=run.check_mode) if run.params["store"] else None
+    found = _find(run, store)
+    checks = [window_check(found.window, now)]
+    hindrance = opening.obstacle(found)
+    if hindrance is not None and not run.check_mode:
+        hindrance.result["checks"] = checks
+        raise hindrance
+    if hindrance is not None:
+        checks.append(opening.OBSTACLE(run.target, None, status="warn", summary=str(hindrance)))
+    claimed = found.due > 0 and run.params["lease"]
+    return {
+        "checks": checks,
+        "actions": [],
+        "changed": claimed,
+        "due": found.due > 0,
+        "planned": found.due,
+        "deadline": found.window["deadline"],
+        "lease": _claim(run, store) if claimed and store and not run.check_mode else None,
+    }
+
+
+def _find(run: Run, store: Optional[Store]) -> opening.Found:
+    record, now = run.about.get("folder"), clock.now()
+    if not record:
+        raise BadInput("run.folder: there is no record of this run; use the module inside role day2.ops.run.")
+    order = leases.read_stop(store, run.target, now) if store else None
+    return opening.Found(
+        due=len(opening.due_actions(folder.lines_of(folder.record_path(record, run.about["host"])))),
+        window=window.decision(run.params, run.params["risk"], now),
+        stop=f"{order.reason} (for {order.scope})." if order else None,
+        failed=opening.failed_targets(folder.records_with_failures(record)),
+        max_failed=run.params["max_failed"],
+    )
+
+
+def _claim(run: Run, store: Store) -> dict[str, Any]:
+    me = leases.identity(run.owner, run.about.get("playbook") or "", run.about.get("controller_pid"))
+    leases.claim(store, run.target, me, clock.now())
+    return asdict(me)
+
+
+def close_target(run: Run) -> Result:
+    """The result of ``run_close``."""
+    held, released = run.params["lease"], False
+    if held and not run.check_mode:
+        holder = leases.Holder(**{**held, "pid": int(held["pid"]), "process_start": int(held["process_start"])})
+        released = leases.release(open_store(run.params, read_only=False), run.target, holder)
+    return {"checks": [], "actions": [], "changed": released}
