@@ -35,7 +35,7 @@ display = Display()
 BOUNDED_STEPS = ("plan", "run")
 
 
-class ActionModule(ActionBase):
+class ActionModule(ActionBase):  # type: ignore[misc]
     _supports_check_mode = True
     _supports_async = True
     _requires_connection = True

@@ -23,7 +23,7 @@ options:
     type: dict
     default: {}
 notes:
-  - Needs C(s3:GetObject) and C(s3:DeleteObject) on C(v1/leases/*) below the store's prefix, where the store is a bucket.
+  - Needs C(s3:GetObject) and C(s3:DeleteObject) on C(v1/leases/*) below the prefix, where the store is a bucket.
 seealso:
   - module: day2.ops.run_open
 author:

@@ -30,7 +30,8 @@ class Run:
     @property
     def about(self) -> dict[str, Any]:
         """What the surrounding run said of itself (option ``run``)."""
-        return self.params["run"]
+        about: dict[str, Any] = self.params["run"]
+        return about
 
     @property
     def id(self) -> str:

@@ -11,18 +11,8 @@ import json
 from typing import Any, Mapping, Sequence
 
 # Inputs of the collection that say where and with which credentials, or name the run: they decide nothing.
-NOT_POLICY = frozenset(
-    (
-        "ops_postgresql",
-        "ops_redis",
-        "ops_store",
-        "ops_store_options",
-        "ops_run",
-        "ops_run_id",
-        "ops_run_dir",
-        "ops_step",
-    )
-)
+CONNECTIONS = ("ops_postgresql", "ops_redis", "ops_store", "ops_store_options")
+NOT_POLICY = frozenset((*CONNECTIONS, "ops_run", "ops_run_id", "ops_run_dir", "ops_step"))
 SECRET_WORDS = ("password", "secret", "token", "credential", "private_key", "access_key")
 
 

@@ -1,0 +1,85 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The report as one page that needs nothing else: no script, no font, no image from anywhere."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+from typing import Any
+
+from ansible_collections.day2.ops.plugins.module_utils._report import units, view, words
+from ansible_collections.day2.ops.plugins.module_utils._report.model import Report
+from ansible_collections.day2.ops.plugins.module_utils._report.page import PAGE
+from ansible_collections.day2.ops.plugins.module_utils._report.style import STYLE
+from ansible_collections.day2.ops.plugins.module_utils._report.timeline import timeline
+
+MOST_CONCERNS = 25
+FEW_TARGETS = 4
+
+LABELS = {
+    "ok": "OK",
+    "deferred": "Deferred",
+    "findings": "Findings",
+    "refused": "Refused",
+    "stopped": "Stopped",
+    "failed": "Failed",
+    "warn": "To watch",
+    "crit": "Critical",
+    "unknown": "Unknown",
+    "done": "Done",
+    "planned": "Planned",
+    "skipped": "Not due",
+}
+_GLYPHS = {
+    **dict.fromkeys(("ok", "done"), "✓"),
+    **dict.fromkeys(("deferred", "planned"), "→"),
+    **dict.fromkeys(("findings", "warn"), "!"),
+    **dict.fromkeys(("refused", "stopped", "failed", "crit"), "✕"),
+    **dict.fromkeys(("skipped",), "–"),
+    **dict.fromkeys(("unknown",), "?"),
+}
+_TONES = {"done": "ok", "failed": "crit", "deferred": "deferred", "skipped": "quiet"}
+
+
+def render(report: Report, zone: tzinfo) -> str:
+    """The page; ``zone`` is the time zone its times are shown in."""
+    import jinja2  # pylint: disable=import-outside-toplevel
+
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(PAGE).render(_context(report, zone))
+
+
+def _context(report: Report, zone: tzinfo) -> dict[str, Any]:
+    from markupsafe import Markup  # pylint: disable=import-outside-toplevel
+
+    times = timeline(report, zone)
+    same_day = units.when(report.started, zone, "%Y%m%d") == units.when(report.ended, zone, "%Y%m%d")
+    return {
+        "report": report,
+        "name": words.playbook_title(report.playbook),
+        "verdict": words.verdict(report),
+        "tally": words.tally(report),
+        "exit_words": words.exit_words(report.status).capitalize(),
+        "calm": words.calm(report),
+        "concerns": view.concerns(report),
+        "most": MOST_CONCERNS,
+        "few": len(report.targets) <= FEW_TARGETS,
+        # Names never become ids: a number cannot collide, and cannot break out.
+        "anchors": {target.host: f"target-{number}" for number, target in enumerate(report.targets, 1)},
+        "times": times,
+        "looks": [look for look in _TONES if times and any(bar.look == look for row in times.rows for bar in row.actions)],
+        "tones": _TONES,
+        "labels": LABELS,
+        "problem_labels": view.PROBLEMS,
+        "glyphs": _GLYPHS,
+        "style": Markup(STYLE),
+        "show": view,
+        "title": words.title,
+        "clean": units.clean,
+        "count": words.count,
+        "when": lambda moment: units.when(moment, zone),
+        "until": f" to {units.when(report.ended, zone, '%H:%M' if same_day else '%Y-%m-%d %H:%M')}" if report.ended else "",
+        "zone": units.zone_name(report.started or report.generated, zone),
+    }

@@ -1,0 +1,104 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The report as Markdown, for tickets, chats and job logs: shorter than the page, the same words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import tzinfo
+
+from ansible_collections.day2.ops.plugins.module_utils._report import units, view, words
+from ansible_collections.day2.ops.plugins.module_utils._report.html import LABELS
+from ansible_collections.day2.ops.plugins.module_utils._report.model import Action, Report, Target
+
+# Whatever a name holds, it stays text: no markup, no link, no HTML, no table cell of its own.
+_MARKS = re.compile(r"([\\`*_{}\[\]()<>#+!|~&@])")
+
+
+def render(report: Report, zone: tzinfo) -> str:
+    """The report; ``zone`` is the time zone its times are shown in."""
+    blocks = [
+        f"# {_text(words.playbook_title(report.playbook))}: {_text(words.verdict(report))}",
+        _text(words.tally(report)),
+    ]
+    if report.check_mode:
+        blocks.append("**This was a rehearsal (check mode): nothing was changed, and nothing was sent.**")
+    blocks += ["\n".join(_overview(report, zone)), "## What needs attention", "\n".join(_attention(report))]
+    blocks += ["## Targets", "\n".join(_table(report))]
+    for target in report.targets:
+        blocks += _target(target, report.check_mode)
+    if report.not_included:
+        blocks.append("## Not part of this run")
+        blocks.append("\n".join(f"- **{_text(step['step'])}**: {_text(step['why'])}" for step in report.not_included))
+    blocks.append("## About this run")
+    about = [f"- Run: {_text(report.run_id)}", f"- Playbook: {_text(report.playbook) or 'not recorded'}"]
+    about += [f"- {fact.label}: {_text(fact.value)}" for fact in report.facts]
+    about += [f"- Note: {_text(note)}" for note in report.notes]
+    blocks.append("\n".join(about))
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _text(value: object) -> str:
+    return _MARKS.sub(r"\\\1", units.clean(value))
+
+
+def _overview(report: Report, zone: tzinfo) -> Iterable[str]:
+    yield f"- Status: **{report.status}** ({words.exit_words(report.status)})"
+    if report.started:
+        yield (
+            f"- Time: {units.when(report.started, zone)} to {units.when(report.ended, zone)} "
+            f"{units.zone_name(report.started, zone)}"
+        )
+
+
+def _attention(report: Report) -> Iterable[str]:
+    found = view.concerns(report)
+    if not found:
+        yield f"Nothing. {words.calm(report)}"
+    for concern in found:
+        advice = f" *{_text(concern.advice)}*" if concern.advice else ""
+        name = f"{_text(concern.target.target)}, {_text(concern.head)}"
+        yield f"- **{LABELS[concern.look]}** {name}: {_text(concern.text)}{advice}"
+
+
+def _table(report: Report) -> Iterable[str]:
+    yield "| Target | Status | Actions | Checks |"
+    yield "|---|---|---|---|"
+    for target in report.targets:
+        cells = (_text(target.target), target.status, view.left(target) or "–", view.readings(target) or "–")
+        yield f"| {' | '.join(cells)} |"
+
+
+def _target(target: Target, check_mode: bool) -> list[str]:
+    ahead = "What would be done" if check_mode else "Planned, but not reached"
+    sections = (
+        ("What was done", target.having("failed", "done")),
+        ("Left for the next run", target.having("deferred")),
+        (ahead, target.having("planned")),
+        ("Not due", target.having("skipped")),
+    )
+    blocks = []
+    for title, actions in sections:
+        if actions:
+            blocks += [f"### {title}", "\n".join(_action(action) for action in actions)]
+    if target.moved:
+        rows = ["| Check | Before | After |", "|---|---|---|"]
+        for reading in target.moved:
+            name = f"{_text(words.title(reading.last['check']))} {_text(reading.last['subject'])}"
+            was, now = (view.value(check) or LABELS[check["status"]] for check in (reading.first, reading.last))
+            rows.append(f"| {name} | {_text(was)} | {_text(now)} |")
+        blocks += ["### Before and after", "\n".join(rows)]
+    return [f"## {_text(target.target)}", *blocks] if blocks else []
+
+
+def _action(action: Action) -> str:
+    numbers = "; ".join(
+        f"{_text(one.label)} {_text(one.shown)}" + (f" ({_text(one.aside)})" if one.aside else "")
+        for one in view.measures(action)
+    )
+    error = f" **{_text(action['error'])}**" if action["error"] else ""
+    said = f"- {LABELS[action['status']]}: **{_text(words.title(action['action']))} {_text(action['subject'])}**: "
+    return said + _text(action["reason"]) + error + (f" ({numbers})" if numbers else "")

@@ -1,0 +1,115 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From a report to files: ``result.json`` (``docs/schemas/result-1.json``), Markdown and the page; and the small result."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from datetime import tzinfo
+from typing import Any
+
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
+from ansible_collections.day2.ops.plugins.module_utils._report import html, markdown, words
+from ansible_collections.day2.ops.plugins.module_utils._report.model import EXIT_2, Report
+
+SCHEMA = "day2.ops/result/1"
+FILES = {"html": "report.html", "markdown": "report.md", "json": "result.json"}
+# AWX keeps what set_stats is given: one key that stays small, however many targets there are.
+MOST_BYTES = 9000
+
+
+def write(report: Report, folder: str, formats: Iterable[str], zone: tzinfo) -> dict[str, str]:
+    """Write the report into ``folder``; returns ``{format: path}``. A file appears whole, or stays as it was."""
+    links = {name: os.path.join(folder, FILES[name]) for name in FILES if name in set(formats)}
+    makers = {
+        "html": lambda: html.render(report, zone),
+        "markdown": lambda: markdown.render(report, zone),
+        "json": lambda: json.dumps(result(report, links), indent=2, sort_keys=True, ensure_ascii=False) + "\n",
+    }
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        for name, path in links.items():
+            _replace(path, makers[name]())
+    except OSError as error:
+        raise OpsError(f"Failed to write the report to {folder}: {error.strerror}.") from error
+    return links
+
+
+def result(report: Report, links: Mapping[str, str]) -> dict[str, Any]:
+    """The content of ``result.json``."""
+    return {
+        "schema": SCHEMA,
+        "run_id": report.run_id,
+        "playbook": report.playbook,
+        "check_mode": report.check_mode,
+        "status": report.status,
+        "fail_on": report.fail_on,
+        "headline": words.headline(report),
+        "started": report.started,
+        "ended": report.ended,
+        "counts": {"checks": report.check_counts, "actions": report.action_counts},
+        "targets": {
+            target.host: {
+                "target": target.target,
+                "status": target.status,
+                "error": {"kind": target.problems[0].kind, "message": words.problem(target.problems[0])}
+                if target.problems
+                else None,
+                "why": words.why(target),
+                "counts": {"checks": target.check_counts, "actions": target.action_counts},
+            }
+            for target in report.targets
+        },
+        "links": dict(links),
+        "not_included": list(report.not_included),
+        "notes": list(report.notes),
+    }
+
+
+def ops_result(report: Report, links: Mapping[str, str]) -> dict[str, Any]:
+    """The same in less than 10 kB: of many targets the worst are named, and ``targets_left_out`` counts the others."""
+    small: dict[str, Any] = {
+        "run_id": report.run_id,
+        "playbook": report.playbook,
+        "check_mode": report.check_mode,
+        "status": report.status,
+        "headline": words.headline(report),
+        "counts": {"checks": report.check_counts, "actions": report.action_counts},
+        "links": dict(links),
+        "targets": {},
+        "targets_left_out": 0,
+    }
+    room = MOST_BYTES - len(json.dumps(small))
+    for target in report.targets:
+        room -= len(json.dumps({target.host: target.status})) + 2
+        if room > 0:
+            small["targets"][target.host] = target.status
+        else:
+            small["targets_left_out"] += 1
+    return small
+
+
+def verdicts(report: Report) -> dict[str, dict[str, Any]]:
+    """What each target ends with: ``{host: {status, failed, why}}``; ``failed`` where the exit status must be 2."""
+    return {
+        target.host: {"status": target.status, "failed": target.status in EXIT_2, "why": words.why(target)}
+        for target in report.targets
+    }
+
+
+def _replace(path: str, text: str) -> None:
+    handle, made = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(made, path)
+    except OSError:
+        os.unlink(made)
+        raise

@@ -1,0 +1,286 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The page's template (Jinja, autoescaped). Every name and text in it is data; there is no script on the page."""
+
+from __future__ import annotations
+
+_MACROS = """\
+{%- macro chip(word, label='') -%}
+<span class="chip {{ word }}"><i aria-hidden="true">{{ glyphs[word] }}</i>{{ label or labels[word] }}</span>
+{%- endmacro -%}
+
+{%- macro check_list(readings) -%}
+<ul class="items">
+{%- for reading in readings %}
+{%- set check = reading.last %}
+<li>{{ chip(check.status) }}
+<div>
+<p class="head">{{ title(check.check) }} <span class="name">{{ clean(check.subject) }}</span></p>
+<p>{{ clean(check.summary) }}</p>
+<p class="measures">
+{%- if show.value(check) %}<span><b class="num">{{ show.value(check) }}</b></span>{% endif %}
+{%- if show.limits(check) %}<span class="soft">{{ show.limits(check) }}</span>{% endif %}
+{%- if check.evidence %}<span class="soft">{{ show.evidence(check) }}</span>{% endif %}
+</p>
+{%- if check.advice %}
+<p class="advice {{ check.status }}">{{ clean(check.advice) }}</p>
+{%- endif %}
+</div></li>
+{%- endfor %}
+</ul>
+{%- endmacro -%}
+
+{%- macro action_list(target, actions) -%}
+<ul class="items">
+{%- for action in actions %}
+<li>{{ chip(action.status) }}
+<div>
+<p class="head">{{ title(action.action) }} <span class="name">{{ clean(action.subject) }}</span>
+<span class="tag">{{ clean(action.risk) }}</span></p>
+{%- if action.error %}
+<p class="error">{{ clean(action.error) }}</p>
+{%- endif %}
+<p class="soft">{{ clean(action.reason) }}</p>
+<p class="measures">
+{%- for one in show.measures(action) %}
+<span><span class="soft">{{ one.label }}</span> <b class="num">{{ one.shown }}</b>
+{%- if one.aside %} <span class="soft">{{ one.aside }}</span>{% endif %}</span>
+{%- endfor %}
+</p>
+{%- if show.overran(target, action) %}
+<p class="error">Ran {{ show.overran(target, action) }} past the deadline.</p>
+{%- endif %}
+</div></li>
+{%- endfor %}
+</ul>
+{%- endmacro -%}
+
+{%- macro more(label) -%}
+<details class="more"><summary>{{ label }}</summary>{{ caller() }}</details>
+{%- endmacro -%}
+"""
+
+_TOP = """\
+<header class="top {{ report.status }}">
+<p class="kicker"><strong>{{ name }}</strong>
+<span>{{ when(report.started) }}{{ until }}{{ ' ' ~ zone if report.started else '' }}</span>
+<span>Run <code>{{ clean(report.run_id) }}</code></span></p>
+<h1>{{ verdict }}</h1>
+<p class="tally num">{{ tally }}</p>
+<p class="exit">{{ chip(report.status) }}<span>{{ exit_words }}; fails on
+{{ {'warn': 'a warning or worse', 'crit': 'a critical finding', 'never': 'no finding'}[report.fail_on] }}</span></p>
+{%- if report.check_mode %}
+<p class="rehearsal">This was a rehearsal (check mode): nothing was changed, and nothing was sent.</p>
+{%- endif %}
+</header>
+"""
+
+_ATTENTION = """\
+<section class="card" aria-labelledby="attention">
+{%- if concerns %}
+<h2 id="attention">What needs attention</h2>
+<ul class="items">
+{%- for concern in concerns[:most] %}
+<li>{{ chip(concern.look) }}
+<div>
+<p><a class="head" href="#{{ anchors[concern.target.host] }}">{{ clean(concern.target.target) }}</a>
+<span class="soft">{{ concern.head }}</span></p>
+<p>{{ concern.text }}</p>
+{%- if concern.advice %}
+<p class="advice {{ concern.look }}">{{ concern.advice }}</p>
+{%- endif %}
+</div></li>
+{%- endfor %}
+</ul>
+{%- if concerns | length > most %}
+<p class="soft">And {{ concerns | length - most }} more, under their targets below.</p>
+{%- endif %}
+{%- else %}
+<h2 id="attention">Nothing needs attention</h2>
+<p class="soft">{{ calm }}</p>
+{%- endif %}
+</section>
+"""
+
+_TARGETS = """\
+<section class="card" aria-labelledby="targets">
+<h2 id="targets">Targets</h2>
+<table>
+<thead><tr><th>Target</th><th>Status</th><th>Actions</th><th>Checks</th><th class="right">Took</th></tr></thead>
+<tbody>
+{%- for target in report.targets %}
+<tr>
+<td class="lead"><a class="head" href="#{{ anchors[target.host] }}">{{ clean(target.target) }}</a></td>
+<td>{{ chip(target.status) }}</td>
+<td data-label="Actions" class="num">{{ show.left(target) or '–' }}</td>
+<td data-label="Checks" class="num">{{ show.readings(target) or '–' }}</td>
+<td data-label="Took" class="num right">
+{%- if target.started and target.ended %}{{ show.took(target.started, target.ended) }}{% else %}–{% endif %}</td>
+</tr>
+{%- endfor %}
+</tbody>
+</table>
+</section>
+"""
+
+_TIMELINE = """\
+{%- if times %}
+<section class="card" aria-labelledby="timeline">
+<h2 id="timeline">When it happened</h2>
+<div class="time">
+{%- for row in times.rows %}
+<div class="row">
+<div class="who"><a href="#{{ anchors[row.target.host] }}">{{ clean(row.target.target) }}</a></div>
+<svg height="22" role="img" aria-label="Timeline of {{ clean(row.target.target) }}">
+<rect class="lane" x="0" y="0" width="100%" height="22" rx="4"/>
+{%- for bar in row.tasks %}
+<rect class="bar-{{ bar.look }}" x="{{ bar.left }}%" y="0" width="{{ bar.width }}%" height="22" rx="3">
+<title>{{ bar.title }}</title></rect>
+{%- endfor %}
+{%- for bar in row.actions %}
+<rect class="bar-{{ bar.look }}" x="{{ bar.left }}%" y="5" width="{{ bar.width }}%" height="12" rx="2">
+<title>{{ bar.title }}</title></rect>
+{%- endfor %}
+{%- if times.deadline is not none %}
+<line class="limit" x1="{{ times.deadline }}%" x2="{{ times.deadline }}%" y1="-5" y2="27"/>
+{%- endif %}
+</svg></div>
+{%- endfor %}
+<div class="row axis"><div class="who"></div>
+<svg height="18" aria-hidden="true">
+{%- for left, label in times.ticks %}
+<text class="num" x="{{ left }}%" y="13">{{ label }}</text>
+{%- endfor %}
+</svg></div>
+</div>
+<p class="key"><span style="--k: var(--task)">Task</span>
+{%- for look in looks %}<span style="--k: var(--{{ tones[look] }})">{{ labels[look] }}</span>{% endfor %}
+{%- if times.deadline is not none %}<span class="limit-key">Deadline</span>{% endif %}
+<span class="zone">Times in {{ zone }}</span></p>
+{%- if times.left_out %}
+<p class="soft small">{{ times.left_out }} more targets are not drawn.</p>
+{%- endif %}
+</section>
+{%- endif %}
+"""
+
+_TARGET = """\
+{%- for target in report.targets %}
+{%- set worked = target.having('failed', 'done') %}
+{%- set waiting = target.having('deferred') %}
+{%- set ahead = target.having('planned') %}
+{%- set skipped = target.having('skipped') %}
+{%- set open = target.reading('crit', 'warn', 'unknown') %}
+{%- set fine = target.reading('ok') %}
+<details class="card" id="{{ anchors[target.host] }}"{{ ' open' if target.status != 'ok' or few }}>
+<summary><h2>{{ clean(target.target) }}</h2>
+{%- if target.host != target.target %}<span class="soft small">host {{ clean(target.host) }}</span>{% endif %}
+{{ chip(target.status) }}</summary>
+<div class="inside">
+{%- if target.problems %}
+<ul class="items">
+{%- for problem in target.problems %}
+<li>{{ chip('failed' if problem.kind not in labels else problem.kind, problem_labels.get(problem.kind, '')) }}
+<div><p>{{ clean(problem.message) }}</p>
+{%- if problem.task %}<p class="soft small">Task “{{ clean(problem.task) }}”
+{%- if problem.step %}, step {{ clean(problem.step) }}{% endif %}</p>{% endif %}
+</div></li>
+{%- endfor %}
+</ul>
+{%- endif %}
+{%- if worked %}
+<h3>What was done</h3>
+{{ action_list(target, worked) }}
+{%- endif %}
+{%- if waiting %}
+<h3>Left for the next run</h3>
+{{ action_list(target, waiting) }}
+{%- endif %}
+{%- if ahead %}
+<h3>{{ 'What would be done' if report.check_mode else 'Planned, but not reached' }}</h3>
+{{ action_list(target, ahead) }}
+{%- endif %}
+{%- if not worked and not waiting and not ahead and skipped %}
+<h3>Nothing was due</h3>
+{{ action_list(target, skipped) }}
+{%- elif skipped %}
+{% call more(count(skipped | length, 'action') ~ ' not due, and why') %}{{ action_list(target, skipped) }}{% endcall %}
+{%- endif %}
+{%- if target.moved %}
+<h3>Before and after</h3>
+<table>
+<thead><tr><th>Check</th><th>Before</th><th>After</th><th class="right">Now</th></tr></thead>
+<tbody>
+{%- for reading in target.moved %}
+<tr><td class="lead"><span class="head">{{ title(reading.last.check) }}</span>
+<span class="name">{{ clean(reading.last.subject) }}</span></td>
+<td data-label="Before" class="num">{{ show.value(reading.first) or labels[reading.first.status] }}</td>
+<td data-label="After" class="num"><b>{{ show.value(reading.last) or labels[reading.last.status] }}</b></td>
+<td class="right">{{ chip(reading.last.status) }}</td></tr>
+{%- endfor %}
+</tbody>
+</table>
+{%- endif %}
+{%- if open %}
+<h3>What was found</h3>
+{{ check_list(open) }}
+{%- endif %}
+{%- if fine %}
+{% call more(count(fine | length, 'check') ~ ' ok') %}{{ check_list(fine) }}{% endcall %}
+{%- endif %}
+{%- if not target.actions and not target.checks and not target.problems %}
+<p class="soft">It took part, and had nothing to report: no check was made and no action was due.</p>
+{%- endif %}
+</div>
+</details>
+{%- endfor %}
+"""
+
+_ABOUT = """\
+{%- if report.not_included %}
+<section class="card" aria-labelledby="without">
+<h2 id="without">Not part of this run</h2>
+<ul class="plain">
+{%- for step in report.not_included %}
+<li><span class="head">{{ title(step.step) }}</span> <span class="soft">{{ step.why }}</span></li>
+{%- endfor %}
+</ul>
+</section>
+{%- endif %}
+<section class="card" aria-labelledby="about">
+<h2 id="about">About this run</h2>
+<dl class="facts">
+<dt>Playbook</dt><dd><code>{{ clean(report.playbook) or 'not recorded' }}</code></dd>
+<dt>Run</dt><dd><code>{{ clean(report.run_id) }}</code></dd>
+{%- for fact in report.facts %}
+<dt>{{ fact.label }}</dt><dd>
+{%- if fact.url %}<a href="{{ fact.url }}" rel="noreferrer">{{ fact.value }}</a>{% else %}{{ fact.value }}{% endif %}</dd>
+{%- endfor %}
+{%- for note in report.notes %}
+<dt>{{ 'Note' if loop.first else '' }}</dt><dd>{{ clean(note) }}</dd>
+{%- endfor %}
+</dl>
+</section>
+<footer>Made by day2.ops from the run record on {{ when(report.generated) }} {{ zone }}.
+“Took” and the bars are measured; “predicted” is what was planned beforehand.</footer>
+"""
+
+PAGE = f"""\
+{_MACROS}<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<title>{{{{ name }}}}: {{{{ verdict }}}}</title>
+<style>{{{{ style }}}}</style>
+</head>
+<body>
+<main>
+{_TOP}{_ATTENTION}{_TARGETS}{_TIMELINE}{_TARGET}{_ABOUT}</main>
+</body>
+</html>
+"""

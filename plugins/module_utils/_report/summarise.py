@@ -1,0 +1,157 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From the run record to what the run came to. Pure: no file, no clock (``now`` is given)."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from ansible_collections.day2.ops.plugins.module_utils._report import units
+from ansible_collections.day2.ops.plugins.module_utils._report.facts import facts, not_included
+from ansible_collections.day2.ops.plugins.module_utils._report.model import (
+    STATUSES,
+    Action,
+    Check,
+    Header,
+    Line,
+    Measured,
+    Problem,
+    Record,
+    Report,
+    Span,
+    Target,
+    worst,
+)
+
+# Which readings make a target "findings". What could not be measured is no better than a warning.
+FAIL_ON = {"warn": ("warn", "unknown", "crit"), "crit": ("crit",), "never": ()}
+# The collection's own bookkeeping is not work on a target.
+OWN_MODULES = ("day2.ops.report", "report")
+# Error kinds that have a status word of their own; every other kind is "failed".
+KIND_STATUS = {"refused": "refused", "stopped": "stopped", "interrupted": "stopped", "deferred": "deferred"}
+
+
+def summarise(record: Record, fail_on: str, now: str) -> Report:
+    """``fail_on`` is warn, crit or never; ``now`` (ISO 8601) only says when the report was made."""
+    headers = {str(header["host"]): header for header in reversed(record.headers)}
+    expected = {str(host) for header in record.headers for host in header.get("hosts_expected") or []}
+    by_host: dict[str, list[Line]] = {host: [] for host in sorted(expected | set(headers))}
+    for line in record.lines:
+        if str(line.get("module")) not in OWN_MODULES:
+            by_host.setdefault(str(line["host"]), []).append(line)
+    targets = [
+        _target(host, headers.get(host), lines, host in record.torn, fail_on) for host, lines in by_host.items()
+    ]
+    targets.sort(key=lambda target: (-STATUSES.index(target.status), target.target))
+    first = record.headers[0]
+    return Report(
+        run_id=str(first["run_id"]),
+        playbook=str(first.get("playbook") or ""),
+        check_mode=bool(first.get("check_mode")),
+        status=worst([target.status for target in targets]),
+        fail_on=fail_on,
+        started=min([_text(header.get("started")) for header in record.headers if header.get("started")], default=None)
+        or min([target.started for target in targets if target.started], default=None),
+        ended=max([target.ended for target in targets if target.ended], default=None),
+        targets=tuple(targets),
+        facts=tuple(facts(list(headers.values()))),
+        not_included=tuple(not_included(record.headers)),
+        notes=tuple(_notes(record)),
+        generated=now,
+    )
+
+
+def _target(host: str, header: Optional[Header], lines: list[Line], torn: bool, fail_on: str) -> Target:
+    name = str((header or (lines[0] if lines else {})).get("target") or host)
+    checks = _checks(lines)
+    actions = _actions(lines)
+    problems = _problems(lines, torn)
+    found = [measured for measured in checks if measured.last["status"] in FAIL_ON[fail_on]]
+    statuses = [KIND_STATUS.get(problem.kind, "failed") for problem in problems]
+    statuses += [action["status"] for action in actions if action["status"] in ("failed", "deferred")]
+    statuses += ["findings"] if found else []
+    return Target(
+        host=host,
+        target=name,
+        status=worst(statuses),
+        problems=tuple(problems),
+        checks=tuple(checks),
+        actions=tuple(actions),
+        spans=tuple(
+            Span(str(line["step"]), str(line["task"]), line["started"], line["ended"], bool(line["failed"]))
+            for line in lines
+            if line["started"] and line["ended"]
+        ),
+        started=min([_text(line["started"]) for line in lines if line["started"]], default=None),
+        ended=max([_text(line["ended"]) for line in lines if line["ended"]], default=None),
+        deadline=(header or {}).get("deadline") or None,
+    )
+
+
+def _checks(lines: list[Line]) -> list[Measured]:
+    """Each check once, worst first. A rehearsal's reading is a reading: it is often the only one before the work."""
+    found: dict[tuple[str, str], list[Check]] = {}
+    for line in lines:
+        for check in line["checks"]:
+            found.setdefault((str(check["check"]), str(check["subject"])), []).append(check)
+    order = {"crit": 0, "warn": 1, "unknown": 2, "ok": 3}
+    measured = [Measured(readings[0], readings[-1], len(readings)) for readings in found.values()]
+    return sorted(measured, key=lambda one: order.get(one.last["status"], 2))
+
+
+def _actions(lines: list[Line]) -> list[Action]:
+    """What was done stays; a plan, skip or deferral gives way to what is later said of the same object."""
+    found: list[Action] = []
+    for line in lines:
+        for action in line["actions"]:
+            same = [known for known in found if _identity(known) == _identity(action)]
+            settled = [known for known in same if known["status"] in ("done", "failed")]
+            if settled and (line["step"] == "plan" or action["status"] in ("planned", "skipped")):
+                continue
+            for known in same:
+                if known not in settled:
+                    found.remove(known)
+            found.append(action)
+    return found
+
+
+def _identity(action: Action) -> tuple[str, str]:
+    return (str(action["action"]), str(action["subject"]))
+
+
+def _problems(lines: list[Line], torn: bool) -> list[Problem]:
+    problems = []
+    for line in lines:
+        if line["failed"]:
+            error: dict[str, Any] = line.get("error") or {}
+            message = units.clean(error.get("message") or "The task failed without saying why.")
+            problem = Problem(str(error.get("kind") or "failed"), message, str(line["task"]), str(line["step"]))
+            if problem not in problems:
+                problems.append(problem)
+    steps = {line["step"] for line in lines}
+    if not lines:
+        begun = "It was to take part in this run and left no result: it was never reached, or the run ended first."
+        problems.append(Problem("no_result", begun))
+    elif torn:
+        problems.append(Problem("interrupted", "The run was killed: the record ends in the middle of a line."))
+    elif "run" in steps and "close" not in steps:
+        problems.append(Problem("interrupted", "The run was killed: work had begun, and the run did not get to close it."))
+    return sorted(problems, key=lambda problem: -STATUSES.index(KIND_STATUS.get(problem.kind, "failed")))
+
+
+def _notes(record: Record) -> list[str]:
+    notes = []
+    if record.folders > 1:
+        notes.append(f"Joined from {record.folders} folders.")
+    runs = sorted({str(header["run_id"]) for header in record.headers})
+    if len(runs) > 1:
+        notes.append(f"These runs were joined: {', '.join(runs)}.")
+    for host in sorted(record.torn):
+        notes.append(f"The record of {host} ends in the middle of a line, which was left out.")
+    return notes
+
+
+def _text(value: object) -> str:
+    return str(value)
