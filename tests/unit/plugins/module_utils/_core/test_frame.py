@@ -20,7 +20,7 @@ def test_a_deadline_counts_monotonic_time_from_when_it_was_read():
     assert 59 < deadline.left() <= 60 and deadline.fits(50) and not deadline.fits(61)
     ticks[0] += 61  # whatever the wall clock says meanwhile
     assert deadline.expired()
-    with pytest.raises(errors.Expired, match="the deadline .* has come"):
+    with pytest.raises(errors.Expired, match=r"the deadline .* has come"):
         deadline.check()
 
 
