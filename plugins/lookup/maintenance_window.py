@@ -38,7 +38,9 @@ EXAMPLES = r"""
 
 - name: Show what the policy says for a given time
   ansible.builtin.debug:
-    msg: "{{ lookup('day2.ops.maintenance_window', 'maintain', environment_name='staging', at='2026-12-07T01:30:00Z') }}"
+    msg: "{{ lookup('day2.ops.maintenance_window', 'maintain', environment_name='staging', at=night) }}"
+  vars:
+    night: "2026-12-07T01:30:00Z"
 """
 
 RETURN = r"""

@@ -141,17 +141,15 @@ def _next(span: Span) -> dict[str, Any]:
 
 
 def _spans(windows: Sequence[Window], now: datetime) -> Iterator[Span]:
-    """Every interval of ``windows`` that is not over, as far as :data:`HORIZON`."""
+    """Every interval of ``windows`` as far as :data:`HORIZON`, and those just over: one that is open may join them."""
     for window in windows:
         if window.always:
             yield Span(datetime.min.replace(tzinfo=timezone.utc), EVER, (window.name,), window.notice)
         elif window.once:
-            if window.once[1] > now:
-                yield Span(*window.once, (window.name,), window.notice)
+            yield Span(*window.once, (window.name,), window.notice)
         else:
             for opens, closes in _recurring(window, now):
-                if closes > now:
-                    yield Span(opens, closes, (window.name,), window.notice)
+                yield Span(opens, closes, (window.name,), window.notice)
 
 
 def _recurring(window: Window, now: datetime) -> Iterator[tuple[datetime, datetime]]:
