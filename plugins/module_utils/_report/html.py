@@ -69,7 +69,9 @@ def _context(report: Report, zone: tzinfo) -> dict[str, Any]:
         # Names never become ids: a number cannot collide, and cannot break out.
         "anchors": {target.host: f"target-{number}" for number, target in enumerate(report.targets, 1)},
         "times": times,
-        "looks": [look for look in _TONES if times and any(bar.look == look for row in times.rows for bar in row.actions)],
+        "looks": [
+            look for look in _TONES if times and any(bar.look == look for row in times.rows for bar in row.actions)
+        ],
         "tones": _TONES,
         "labels": LABELS,
         "problem_labels": view.PROBLEMS,
@@ -80,6 +82,8 @@ def _context(report: Report, zone: tzinfo) -> dict[str, Any]:
         "clean": units.clean,
         "count": words.count,
         "when": lambda moment: units.when(moment, zone),
-        "until": f" to {units.when(report.ended, zone, '%H:%M' if same_day else '%Y-%m-%d %H:%M')}" if report.ended else "",
+        "until": f" to {units.when(report.ended, zone, '%H:%M' if same_day else '%Y-%m-%d %H:%M')}"
+        if report.ended
+        else "",
         "zone": units.zone_name(report.started or report.generated, zone),
     }

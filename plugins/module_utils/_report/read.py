@@ -28,8 +28,10 @@ class RecordError(OpsError):
 def run_folders(run_dirs: Sequence[str], run_id: Optional[str]) -> list[str]:
     """The folders that hold the run's files: ``<run_dir>/<run_id>``, or ``run_dir`` itself where it is the run's own.
 
-    Raises :class:`BadInput` when one of them does not exist.
+    Raises :class:`BadInput` when there is none, or one of them does not exist.
     """
+    if not run_dirs:
+        raise BadInput("run_dir: name the folder that holds the run (the playbooks take it from ops_run_dir).")
     found = []
     for run_dir in run_dirs:
         base = os.path.abspath(os.path.expanduser(run_dir))

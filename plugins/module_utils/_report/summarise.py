@@ -32,35 +32,50 @@ OWN_MODULES = ("day2.ops.report", "report")
 # Error kinds that have a status word of their own; every other kind is "failed".
 KIND_STATUS = {"refused": "refused", "stopped": "stopped", "interrupted": "stopped", "deferred": "deferred"}
 
+_NO_RESULT = "It was to take part in this run and left no result: it was never reached, or the run ended first."
+_UNCLOSED = "Work was opened and never closed: the run was killed, or is still under way."
+_UNOPENED = "The record ends before any work could begin: the run was killed, or is still under way."
+
 
 def summarise(record: Record, fail_on: str, now: str) -> Report:
     """``fail_on`` is warn, crit or never; ``now`` (ISO 8601) only says when the report was made."""
     headers = {str(header["host"]): header for header in reversed(record.headers)}
-    expected = {str(host) for header in record.headers for host in header.get("hosts_expected") or []}
+    named = [header for host, header in headers.items() if not _of_the_report(host, headers)]
+    expected = {str(host) for header in named for host in header.get("hosts_expected") or []}
     by_host: dict[str, list[Line]] = {host: [] for host in sorted(expected | set(headers))}
     for line in record.lines:
         if str(line.get("module")) not in OWN_MODULES:
             by_host.setdefault(str(line["host"]), []).append(line)
     targets = [
-        _target(host, headers.get(host), lines, host in record.torn, fail_on) for host, lines in by_host.items()
+        _target(host, headers.get(host), lines, host in record.torn, fail_on)
+        for host, lines in by_host.items()
+        if lines or not _of_the_report(host, headers)
     ]
     targets.sort(key=lambda target: (-STATUSES.index(target.status), target.target))
-    first = record.headers[0]
+    first = named[0]
     return Report(
         run_id=str(first["run_id"]),
         playbook=str(first.get("playbook") or ""),
         check_mode=bool(first.get("check_mode")),
         status=worst([target.status for target in targets]),
         fail_on=fail_on,
-        started=min([_text(header.get("started")) for header in record.headers if header.get("started")], default=None)
+        started=min([_text(header.get("started")) for header in named if header.get("started")], default=None)
         or min([target.started for target in targets if target.started], default=None),
         ended=max([target.ended for target in targets if target.ended], default=None),
         targets=tuple(targets),
-        facts=tuple(facts(list(headers.values()))),
-        not_included=tuple(not_included(record.headers)),
+        facts=tuple(facts(named)),
+        not_included=tuple(not_included(named)),
         notes=tuple(_notes(record)),
         generated=now,
     )
+
+
+def _of_the_report(host: str, headers: dict[str, Header]) -> bool:
+    """Whether a header stems from making this report of a run that is over: no playbook of ours, only itself expected."""
+    header = headers.get(host)
+    if header is None or header.get("playbook") or header.get("hosts_expected") != [host]:
+        return False
+    return any(other.get("playbook") for other in headers.values())
 
 
 def _target(host: str, header: Optional[Header], lines: list[Line], torn: bool, fail_on: str) -> Target:
@@ -130,15 +145,34 @@ def _problems(lines: list[Line], torn: bool) -> list[Problem]:
             problem = Problem(str(error.get("kind") or "failed"), message, str(line["task"]), str(line["step"]))
             if problem not in problems:
                 problems.append(problem)
-    steps = {line["step"] for line in lines}
-    if not lines:
-        begun = "It was to take part in this run and left no result: it was never reached, or the run ended first."
-        problems.append(Problem("no_result", begun))
+    if all(_says_nothing(line) for line in lines):
+        problems.append(Problem("no_result", _NO_RESULT))
     elif torn:
-        problems.append(Problem("interrupted", "The run was killed: the record ends in the middle of a line."))
-    elif "run" in steps and "close" not in steps:
-        problems.append(Problem("interrupted", "The run was killed: work had begun, and the run did not get to close it."))
+        problems.append(Problem("interrupted", "The run was killed: its record ends in the middle of a line."))
+    elif _unclosed(lines):
+        problems.append(Problem("interrupted", _UNCLOSED))
+    elif not problems and _unopened(lines):
+        problems.append(Problem("interrupted", _UNOPENED))
     return sorted(problems, key=lambda problem: -STATUSES.index(KIND_STATUS.get(problem.kind, "failed")))
+
+
+def _says_nothing(line: Line) -> bool:
+    """Whether it is the line of the task that begins the record."""
+    return line["module"] == "day2.ops.record" and not (line["checks"] or line["actions"] or line["failed"])
+
+
+def _unclosed(lines: list[Line]) -> bool:
+    """Whether work was opened and never closed; role run closes whatever happens, unless it is killed."""
+    steps = {line["step"] for line in lines}
+    due = any(action["status"] == "planned" for line in lines if line["step"] == "plan" for action in line["actions"])
+    opened = any(line["step"] == "open" and not line["failed"] for line in lines)
+    return "close" not in steps and ("run" in steps or (opened and due))
+
+
+def _unopened(lines: list[Line]) -> bool:
+    """Whether the run ended on the way to its work, without a failure that would explain it."""
+    steps = {line["step"] for line in lines}
+    return bool(steps & {"preflight", "before", "plan"}) and "open" not in steps
 
 
 def _notes(record: Record) -> list[str]:

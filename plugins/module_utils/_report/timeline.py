@@ -95,7 +95,12 @@ def _moments(target: Target) -> Iterable[str]:
 
 def _row(target: Target, scale: _Scale) -> Row:
     tasks = [
-        scale.bar(span.started, span.ended, "failed" if span.failed else "task", f"{units.clean(span.label)} ({span.step or 'run'})")
+        scale.bar(
+            span.started,
+            span.ended,
+            "failed" if span.failed else "task",
+            f"{units.clean(span.label)} ({span.step or 'run'})",
+        )
         for span in target.spans
     ]
     actions = [

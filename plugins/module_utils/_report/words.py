@@ -146,8 +146,9 @@ def why(target: Target) -> str:
         return problem(target.problems[0])
     failed, deferred = target.having("failed"), target.having("deferred")
     if failed:
-        return f"{count(len(failed), 'action')} failed: {title(failed[0]['action'])} {units.clean(failed[0]['subject'])}: " + (
-            units.clean(failed[0]["error"] or failed[0]["reason"])
+        return (
+            f"{count(len(failed), 'action')} failed: {title(failed[0]['action'])} {units.clean(failed[0]['subject'])}: "
+            + (units.clean(failed[0]["error"] or failed[0]["reason"]))
         )
     if target.status == "findings":
         found = target.reading("crit") or target.reading("warn", "unknown")
@@ -165,7 +166,8 @@ def problem(one: Problem) -> str:
 
 def summary(report: Report, most: int = _MOST) -> list[str]:
     """The lines for a console or a chat: the headline, then the targets that are not ok, worst first."""
-    lines = [verdict(report), tally(report)]
+    name = f"{playbook_title(report.playbook)}{' (rehearsal)' if report.check_mode else ''}, run {units.clean(report.run_id)}"
+    lines = [f"{name}: {verdict(report)}", tally(report)]
     troubled = [target for target in report.targets if target.status != "ok"]
     lines += [f"{units.clean(target.target)}: {target.status}: {why(target)}" for target in troubled[:most]]
     if len(troubled) > most:

@@ -1,0 +1,217 @@
+#!/usr/bin/python
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: report
+short_description: Turn the record of a run into a page, Markdown and a result
+version_added: 0.1.0
+description:
+  - Reads what a run has left in its folder and says what it came to, as C(report.html), C(report.md) and C(result.json).
+  - The page is one file that needs nothing else, on a phone, a desk or paper. It holds no script and fetches nothing.
+  - A target that was to take part and left no result counts as failed. What a killed run left is readable too.
+  - Of each check the last reading of the run counts; the first is shown beside it where they differ.
+  - The status is the worst of all targets, from V(ok) over V(deferred), V(findings), V(refused) and V(stopped) to
+    V(failed). From V(findings) on, the role P(day2.ops.report#role) makes the run exit with 2.
+  - Runs on the controller. The role calls it once for all targets.
+extends_documentation_fragment:
+  - day2.ops._attributes
+  - day2.ops._run
+attributes:
+  check_mode:
+    description: The report is written in check mode too; the run's own folder is the one thing that a rehearsal changes.
+    support: full
+  idempotent:
+    description: The same record gives the same C(result.json). RV(ignore:changed) is always false.
+    support: full
+options:
+  run_dir:
+    description:
+      - The folders that hold runs, each in a subfolder named by O(run_id); or folders of runs themselves.
+      - Several are joined, as with the slices of an AWX job.
+    type: list
+    elements: path
+    required: true
+  run_id:
+    description: The id of the run. Without it, each entry of O(run_dir) is the folder of a run itself.
+    type: str
+  dest:
+    description: The folder into which the files are written. Without it, the first folder of the run.
+    type: path
+  formats:
+    description: The files to write.
+    type: list
+    elements: str
+    choices: [html, markdown, json]
+    default: [html, markdown, json]
+  fail_on:
+    description:
+      - The finding that gives a target the status V(findings). With V(warn), a check that could not be measured does
+        so too.
+    type: str
+    choices: [warn, crit, never]
+    default: crit
+  timezone:
+    description: The time zone for times in the page and in Markdown, by its IANA name. Records are in UTC.
+    type: str
+    default: UTC
+notes:
+  - RV(ignore:changed) is always false. The report belongs to the run and is no change to anything the run looks after.
+requirements:
+  - jinja2, which ansible-core brings along
+author:
+  - day2.ops maintainers (@day2-ops)
+"""
+
+EXAMPLES = r"""
+- name: Make the report of a run
+  day2.ops.report:
+    run_dir:
+      - /var/lib/day2/runs
+    run_id: 20261206T020000Z-7c1e
+  delegate_to: localhost
+  run_once: true
+
+- name: Join the slices of an AWX job into one report
+  day2.ops.report:
+    run_dir:
+      - /srv/slices/1
+      - /srv/slices/2
+    run_id: "4711"
+    dest: /srv/reports/4711
+    timezone: Europe/Berlin
+    fail_on: warn
+  delegate_to: localhost
+  run_once: true
+"""
+
+RETURN = r"""
+checks:
+  description: What was found, one entry per subject.
+  returned: always
+  type: list
+  elements: dict
+actions:
+  description: What was planned, done or left, each with its reason, and what was measured before and after.
+  returned: always
+  type: list
+  elements: dict
+error:
+  description: What went wrong, as C(kind) and C(message); null when nothing did.
+  returned: always
+  type: dict
+result:
+  description:
+    - What the run came to, in less than 10 kB, whatever the number of targets. The whole is in C(result.json).
+  returned: success
+  type: dict
+  contains:
+    status:
+      description: The worst status of all targets.
+      type: str
+      sample: deferred
+    headline:
+      description: The verdict and the numbers, as sentences.
+      type: str
+      sample: Some of the work was left for the next run. 3 targets, 14 actions done, 2 deferred; 1.9 GiB reclaimed.
+    run_id:
+      description: The id of the run.
+      type: str
+    playbook:
+      description: The playbook's name.
+      type: str
+    check_mode:
+      description: Whether the run was a rehearsal.
+      type: bool
+    counts:
+      description: The number of C(checks) and C(actions) by status.
+      type: dict
+    targets:
+      description: The status of each target by inventory name, worst first, as far as there is room.
+      type: dict
+    targets_left_out:
+      description: The number of targets for which there was no room.
+      type: int
+    links:
+      description: The path of each file by format.
+      type: dict
+verdicts:
+  description: For each target, by inventory name, its C(status), whether it C(failed) the run, and C(why).
+  returned: success
+  type: dict
+summary:
+  description: The report in a few plain lines.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import sys
+from datetime import timezone, tzinfo
+
+from ansible_collections.day2.ops.plugins.module_utils._core import clock
+from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
+from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, missing_library, run_module
+from ansible_collections.day2.ops.plugins.module_utils._report import out, words
+from ansible_collections.day2.ops.plugins.module_utils._report.read import read_run, run_folders
+from ansible_collections.day2.ops.plugins.module_utils._report.summarise import FAIL_ON, summarise
+
+
+def spec() -> ArgumentSpec:
+    return ArgumentSpec(
+        {
+            "run_dir": {"type": "list", "elements": "path", "required": True},
+            "run_id": {"type": "str"},
+            "dest": {"type": "path"},
+            "formats": {
+                "type": "list",
+                "elements": "str",
+                "choices": list(out.FILES),
+                "default": list(out.FILES),
+            },
+            "fail_on": {"type": "str", "choices": list(FAIL_ON), "default": "crit"},
+            "timezone": {"type": "str", "default": "UTC"},
+        }
+    )
+
+
+def zone_of(name: str) -> tzinfo:
+    if name == "UTC":  # needs no zone data
+        return timezone.utc
+    import zoneinfo
+
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
+        raise BadInput(f"timezone: {name!r} is not known here; give an IANA name like Europe/Berlin.") from error
+
+
+def work(run: Run) -> Result:
+    zone = zone_of(run.params["timezone"])
+    folders = run_folders(run.params["run_dir"], run.params["run_id"])
+    report = summarise(read_run(folders), run.params["fail_on"], clock.now_iso())
+    try:
+        links = out.write(report, run.params["dest"] or folders[0], run.params["formats"], zone)
+    except ImportError:
+        missing_library("jinja2", sys.executable)
+    return {
+        "checks": [],
+        "actions": [],
+        "changed": False,
+        "result": out.ops_result(report, links),
+        "verdicts": out.verdicts(report),
+        "summary": words.summary(report),
+    }
+
+
+def main() -> None:
+    run_module(spec(), work)
+
+
+if __name__ == "__main__":
+    main()
