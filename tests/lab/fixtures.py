@@ -1,0 +1,143 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Fixtures with real servers. tests/conftest.py: pytest_plugins = ["tests.lab.fixtures"].
+
+    def test_one(pg18): ...                      # the session's PostgreSQL 18
+    @all_majors                                  # or: @majors(14, 18)
+    def test_each(pg): ...
+    def test_data(database): ...                 # a fresh database on pg
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2.extensions
+import pytest
+
+from . import demo
+from .downloads import MAJORS
+from .lab import Lab
+from .postgres import SUPERUSER, Postgres
+from .redis import Redis
+from .s3 import S3
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of a server; its methods are those of Postgres with the database filled in."""
+
+    postgres: Postgres
+    name: str
+
+    def connect(self, user: str = SUPERUSER, **more: Any) -> psycopg2.extensions.connection:
+        return self.postgres.connect(self.name, user, **more)
+
+    def execute(self, statement: str, params: Any = None, *, user: str = SUPERUSER) -> list[tuple[Any, ...]]:
+        return self.postgres.execute(statement, params, dbname=self.name, user=user)
+
+    def value(self, statement: str, params: Any = None, *, user: str = SUPERUSER) -> Any:
+        return self.postgres.value(statement, params, dbname=self.name, user=user)
+
+    def login(self, user: str = SUPERUSER) -> dict[str, Any]:
+        """Connection options of the collection's modules."""
+        return self.postgres.login(self.name, user)
+
+
+def majors(*wanted: int) -> pytest.MarkDecorator:
+    """Run a test with the fixture pg once for each of these major versions."""
+    return pytest.mark.parametrize("pg", wanted, indirect=True, ids=[f"pg{major}" for major in wanted])
+
+
+all_majors = majors(*MAJORS)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "lab: needs real servers and some seconds; deselect with -m 'not lab'")
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """The session's lab. Servers that a test starts in it live until the end of the session, unless the test stops them."""
+    with Lab() as made:
+        yield made
+
+
+def _shared(lab: Lab, major: int) -> Postgres:
+    name = f"shared-{major}"
+    found = lab.servers.get(name)
+    if isinstance(found, Postgres):
+        found.start()  # a test may have killed it
+        return found
+    server = lab.postgres(major, name)
+    demo.create_roles(server)
+    return server
+
+
+@pytest.fixture
+def pg(lab: Lab, request: pytest.FixtureRequest) -> Postgres:
+    """A PostgreSQL server with the roles orchestrator, day2_maintenance and day2_observe; 18 unless @majors says otherwise."""
+    return _shared(lab, getattr(request, "param", MAJORS[-1]))
+
+
+@pytest.fixture
+def pg18(lab: Lab) -> Postgres:
+    return _shared(lab, 18)
+
+
+@pytest.fixture
+def new_database() -> Iterator[Callable[..., Database]]:
+    """Makes fresh databases: new_database(pg18, owner="orchestrator"). They are dropped after the test."""
+    made: list[Database] = []
+
+    def make(server: Postgres, owner: str | None = demo.OWNER, extensions: tuple[str, ...] = ("pgstattuple", "pg_stat_statements")) -> Database:
+        database = Database(server, f"test_{secrets.token_hex(5)}")
+        server.create_database(database.name, owner=owner)
+        made.append(database)
+        for extension in extensions:
+            database.execute(f"CREATE EXTENSION {extension}")
+        if owner:
+            database.execute(f'GRANT ALL ON SCHEMA public TO "{owner}"')
+        return database
+
+    yield make
+    for database in made:
+        database.postgres.start()
+        database.postgres.drop_database(database.name)
+
+
+@pytest.fixture
+def database(pg: Postgres, new_database: Callable[..., Database]) -> Database:
+    """A fresh database on pg, owned by orchestrator, with pgstattuple and pg_stat_statements."""
+    return new_database(pg)
+
+
+@pytest.fixture(scope="session")
+def shared_redis(lab: Lab) -> Redis:
+    return lab.redis("shared-redis")
+
+
+@pytest.fixture
+def redis_server(shared_redis: Redis) -> Redis:
+    """The session's Redis, emptied."""
+    with shared_redis.client() as client:
+        client.flushall()
+    return shared_redis
+
+
+@pytest.fixture(scope="session")
+def shared_s3(lab: Lab) -> S3:
+    return lab.s3("shared-s3")
+
+
+@pytest.fixture
+def s3(shared_s3: S3) -> Iterator[S3]:
+    """The session's S3 with a bucket of the test's own, and no faults before or after."""
+    shared_s3.heal()
+    yield shared_s3.another_bucket()
+    shared_s3.heal()

@@ -1,0 +1,145 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The process behind s3.py: moto's server with a layer of faults in front. Run as a script: s3server.py <port>."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+
+_ERROR = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{}</Code><Message>{}</Message><RequestId>LAB</RequestId></Error>'
+
+
+class LostReply(Exception):
+    """Raised out of the application, so that the server closes the connection without an answer."""
+
+
+class Faults:
+    """A WSGI application around another."""
+
+    def __init__(self, inner: Callable[[Environ, StartResponse], Iterable[bytes]]) -> None:
+        self._inner = inner
+        self._lock = threading.Lock()
+        self._faults: dict[str, Any] = {}
+        self._requests: list[tuple[str, str, int]] = []
+
+    def _take(self, name: str) -> bool:
+        """Use up one of a number of faults."""
+        with self._lock:
+            left = int(self._faults.get(name, 0))
+            self._faults[name] = max(0, left - 1)
+        return left > 0
+
+    def _control(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
+        answer: Any = {}
+        what, method = environ["PATH_INFO"].removeprefix("/_lab/"), environ["REQUEST_METHOD"]
+        with self._lock:
+            if (what, method) == ("faults", "PUT"):
+                self._faults = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+            elif (what, method) == ("requests", "GET"):
+                answer = self._requests
+            elif (what, method) == ("requests", "DELETE"):
+                self._requests = []
+        body = json.dumps(answer).encode()
+        start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    def __call__(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith("/_lab/"):
+            return self._control(environ, start)
+        method = environ["REQUEST_METHOD"]
+        path = environ["PATH_INFO"] + (f"?{environ['QUERY_STRING']}" if environ.get("QUERY_STRING") else "")
+        status = 0
+
+        def remember(line: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            nonlocal status, answer_headers
+            status, answer_headers = int(line.split()[0]), headers
+            return None
+
+        answer_headers: list[tuple[str, str]] = []
+        try:
+            body = self._answer(environ, remember, method, path)
+            if 200 <= status < 300 and method == "GET" and body:
+                if self._applies("flip_bits", method, path) and self._take("flip_bits"):
+                    body = bytes([body[0] ^ 1]) + body[1:]
+                if self._applies("cut_bodies", method, path) and self._take("cut_bodies"):
+                    # Content-Length still promises the whole; the connection closes after half.
+                    body = body[: len(body) // 2]
+                    answer_headers.append(("Connection", "close"))
+        except LostReply:
+            status = 0
+            raise
+        finally:
+            with self._lock:
+                self._requests.append((method, path, status))
+        start(f"{status} {'OK' if status < 300 else 'Answer'}", answer_headers)
+        return [body]
+
+    def _applies(self, fault: str, method: str, path: str) -> bool:
+        faults = self._faults
+        if not faults.get(fault):
+            return False
+        return (not faults["methods"] or method in faults["methods"]) and faults["contains"] in path
+
+    def _answer(self, environ: Environ, start: StartResponse, method: str, path: str) -> bytes:
+        if self._applies("delay", method, path):
+            time.sleep(float(self._faults["delay"]))
+        if self._applies("deny", method, path):
+            return _refuse(environ, start, "403 Forbidden", "AccessDenied", "Access Denied")
+        if self._applies("slow_down", method, path) and self._take("slow_down"):
+            return _refuse(environ, start, "503 Slow Down", "SlowDown", "Please reduce your request rate.")
+        if self._applies("ignore_conditions", method, path):
+            environ.pop("HTTP_IF_MATCH", None)
+            environ.pop("HTTP_IF_NONE_MATCH", None)
+        lost = self._applies("lose_replies", method, path) and self._take("lose_replies")
+        answer = self._inner(environ, start)
+        body = b"".join(answer)
+        if close := getattr(answer, "close", None):
+            close()
+        if lost:
+            raise LostReply
+        return body
+
+
+def _refuse(environ: Environ, start: StartResponse, status: str, code: str, message: str) -> bytes:
+    # The body must be read, or the next request on this connection would begin in the middle of it.
+    stream, left = environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0)
+    while left > 0 and (chunk := stream.read(min(left, 1 << 20))):
+        left -= len(chunk)
+    body = b"" if environ["REQUEST_METHOD"] == "HEAD" else _ERROR.format(code, message).encode()
+    start(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+    return body
+
+
+class Handler(WSGIRequestHandler):
+    """A lost reply is a closed connection."""
+
+    def run_wsgi(self) -> None:
+        try:
+            super().run_wsgi()
+        except LostReply:
+            self.close_connection = True
+
+
+def main() -> None:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    application = Faults(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", int(sys.argv[1]), application, threaded=True, request_handler=Handler, passthrough_errors=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
