@@ -96,6 +96,8 @@ error:
   type: dict
 """
 
+from functools import partial
+
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, run_module
@@ -117,12 +119,12 @@ def work(run: Run) -> Result:
     for option in ("expected_replicas", "sample_keys", "sample_seconds"):
         if (params[option] or 0) < 0:
             raise BadInput(f"{option}: {params[option]} is negative; give 0 or more.")
-    wanted = grants.SAMPLE if params["sample_keys"] else grants.HEALTH
-    with connect.connect(params, wanted, run.deadline) as client:
+    with connect.connect(params, grants.HEALTH, run.deadline) as client:
         facts = read.read(client)
-        if params["sample_keys"]:
-            run.live.progress("looking for keys that never expire")
-            facts = read.sample(client, facts, params["sample_keys"], params["sample_seconds"], run.live.check)
+    if params["sample_keys"]:
+        run.live.progress("looking for keys that never expire")
+        database = partial(connect.connect, params, grants.SAMPLE, run.deadline)
+        facts = read.sample(database, facts, params["sample_keys"], params["sample_seconds"], run.live.check)
     found = [checks.transport(params), *checks.checks(facts, limits, params["expected_replicas"])]
     return {"checks": found, "actions": []}
 

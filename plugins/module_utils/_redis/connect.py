@@ -91,8 +91,11 @@ class Client:
 
 
 @contextmanager
-def connect(params: Mapping[str, Any], grants: Grants, deadline: Optional[Deadline] = None) -> Iterator[Client]:
-    """A connection for the commands of ``grants``. No command of it waits longer than ``connect_timeout``."""
+def connect(
+    params: Mapping[str, Any], grants: Grants, deadline: Optional[Deadline] = None, database: int = 0
+) -> Iterator[Client]:
+    """A connection for the commands of ``grants``, made with the first of them; none waits longer than
+    ``connect_timeout``."""
     _readable(params)
     timeout: float = params["connect_timeout"]
     if timeout <= 0:
@@ -109,6 +112,7 @@ def connect(params: Mapping[str, Any], grants: Grants, deadline: Optional[Deadli
     options: dict[str, Any] = {
         "host": params["login_host"].strip("[]"),
         "port": params["login_port"],
+        "db": database,
         "username": params["login_user"] or None,
         "password": params["login_password"] or None,
         "socket_timeout": timeout,
@@ -118,9 +122,7 @@ def connect(params: Mapping[str, Any], grants: Grants, deadline: Optional[Deadli
         **_silent(redis.Redis),
         **_tls(params),
     }
-    with _causes(params, grants):
-        # Connects at once, and keeps to this one connection: SELECT would not reach another one.
-        client = redis.Redis(**options, single_connection_client=True)
+    client = redis.Redis(**options)
     try:
         yield Client(client, params, grants)
     finally:
@@ -176,7 +178,9 @@ def _causes(params: Mapping[str, Any], grants: Grants) -> Iterator[None]:
         raise Unreachable(f"Failed to read Redis {server}: it is still loading its data; try again later.") from error
     except exceptions.TimeoutError as error:
         waited = f"no answer within {params['connect_timeout']} s (connect_timeout)"
-        raise Unreachable(f"Failed to reach Redis {server}: {waited}.") from error
+        # A server that expects no TLS takes the greeting for the begin of a command, and waits for more.
+        plain = "; if it has no TLS, set tls: false" if uses_tls(params) else ""
+        raise Unreachable(f"Failed to reach Redis {server}: {waited}{plain}.") from error
     except (exceptions.ConnectionError, OSError) as error:
         raise Unreachable(f"Failed to reach Redis {server}: {_cause(params, error)}.") from error
     except exceptions.RedisError as error:
@@ -200,14 +204,14 @@ def _cause(params: Mapping[str, Any], error: BaseException) -> str:
     if isinstance(root, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted ({root.verify_message}); check ca_certs and login_host"
     if isinstance(root, ssl.SSLError) and uses_tls(params):
-        return f"no TLS with it ({root.reason or root}); check login_port, or set tls: false if it has none"
+        return f"no TLS with it ({root.reason or root}); check login_port; if it has no TLS, set tls: false"
     if isinstance(root, socket.gaierror):
         return "its name is not known; check login_host"
     if isinstance(root, ConnectionRefusedError):
         return "nothing listens there (connection refused); check login_port and that the server runs"
     if "max number of clients" in str(root):
         return "it has no connection left (maxclients)"
-    if isinstance(root, OSError) and root.strerror:
+    hint = "" if uses_tls(params) else "; if it speaks TLS, set tls: true"
+    if isinstance(root, OSError) and root.strerror and not isinstance(root, ConnectionResetError):
         return root.strerror[0].lower() + root.strerror[1:]
-    closed = "" if uses_tls(params) else "; if it speaks TLS, set tls: true"
-    return f"it closed the connection ({str(root).rstrip('.')}){closed}"
+    return f"it closed the connection ({str(root).rstrip('.')}){hint}"

@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Mapping, Optional, Union
+from typing import Any, Callable, ContextManager, Mapping, Optional, Union
 
 from ansible_collections.day2.ops.plugins.module_utils._redis.connect import Client
 
 Number = Union[int, float]
+Open = Callable[[int], ContextManager[Client]]
 # Small steps, so that other clients wait for none of them: at 1000 keys a step PING was seen to wait 135 ms.
 STEP = 100
 NO_PREFIX = "(no prefix)"
@@ -73,17 +74,20 @@ def facts(info: Mapping[str, Any]) -> Facts:
     return Facts(info, tuple(databases), tuple(replicas))
 
 
-def sample(client: Client, facts: Facts, keys: int, seconds: float, wanted: Callable[[], None]) -> Facts:
-    """``facts`` with up to ``keys`` keys of each database looked at, for up to ``seconds`` each.
+def sample(open_database: Open, found: Facts, keys: int, seconds: float, wanted: Callable[[], None]) -> Facts:
+    """``found`` with up to ``keys`` keys of each database looked at, for up to ``seconds`` each.
 
-    Only the part of a name before its first colon is kept. ``wanted`` raises when the work should stop.
+    Only the part of a name before its first colon is kept. ``open_database`` connects to the database of a number.
+    ``wanted`` raises when the work should stop.
     """
-    databases = tuple(_sampled(client, database, keys, seconds, wanted) for database in facts.databases)
-    return replace(facts, databases=databases)
+    databases = []
+    for database in found.databases:
+        with open_database(int(database.name[2:])) as client:
+            databases.append(_sampled(client, database, keys, seconds, wanted))
+    return replace(found, databases=tuple(databases))
 
 
 def _sampled(client: Client, database: Database, keys: int, seconds: float, wanted: Callable[[], None]) -> Database:
-    client.command("SELECT", database.name[2:])
     until = time.monotonic() + seconds
     prefixes: Counter[str] = Counter()
     cursor, sampled = 0, 0
