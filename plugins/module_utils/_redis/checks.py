@@ -68,7 +68,7 @@ def _ready(facts: Facts) -> Check:
         summary=f"{name} {version} {doing}.",
         advice="Wait until it has loaded; until then it refuses its clients.",
         version=version,
-        mode=facts.text("redis_mode"),
+        mode=facts.text("redis_mode") or facts.text("server_mode"),  # the latter is Valkey's
         role=facts.text("role"),
         uptime_seconds=facts.number("uptime_in_seconds"),
         databases=len(facts.databases),

@@ -22,6 +22,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import (
 )
 from ansible_collections.day2.ops.plugins.module_utils._redis.connect import connect, is_loopback, uses_tls
 from ansible_collections.day2.ops.plugins.module_utils._redis.grants import HEALTH, SAMPLE, Grants
+from ansible_collections.day2.ops.plugins.modules import redis_health_info
 
 
 def info(params, grants=HEALTH, deadline=None):
@@ -244,3 +245,8 @@ def test_tls_is_the_default_but_on_loopback(host, loopback):
 def test_a_statement_gives_keys_only_where_they_are_touched():
     assert Grants(("info",)).statement("u") == "ACL SETUSER u +info"
     assert Grants(("ttl",), keys=True).statement("u") == "ACL SETUSER u +ttl ~*"
+
+
+def test_the_module_documents_what_it_needs():
+    documented = redis_health_info.DOCUMENTATION
+    assert all(f"+{command}" in documented for command in SAMPLE.commands)
