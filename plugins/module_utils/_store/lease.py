@@ -170,11 +170,12 @@ def claim(store: Store, target: str, me: Holder, now: datetime, ttl: float = TTL
                 continue
             probe_conditional(store, lease.key, lease.body())
             return Lease(target, me, lease.taken, lease.expires, stored.etag)
-    except ConditionalPutUnsupported as error:
+    except ConditionalPutUnsupported:
         release(store, target, me, conditional=False)
         raise Refused(
-            f"Failed to claim {target}: {error} Or set ops_lease to false: then only the locks in the database keep "
-            "runs apart."
+            f"Failed to claim {target}: the store {store.location} ignores conditional puts (If-None-Match, If-Match), "
+            "so two runs could overlap. Use a store that keeps them, or set ops_lease to false: then only the locks in "
+            "the database keep runs apart."
         ) from None
     raise Refused(f"Failed to claim {target}: others claim and release it at this moment. Try again.")
 

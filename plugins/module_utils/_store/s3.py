@@ -187,7 +187,8 @@ class S3Store:
         same = {"IfMatch": found["ETag"]}
         digest, read, resumes = hashlib.sha256(), 0, 0
         while True:
-            self._deadline.check()
+            if read > CHUNK:  # small objects are read late, too
+                self._deadline.check()
             try:
                 with translated("read", url, conditional=resumes > 0):
                     if found is None:  # the connection broke: go on from there, if it is still the same object
@@ -217,7 +218,10 @@ class S3Store:
 
     def delete(self, key: str, *, if_match: Optional[str] = None) -> None:
         condition = {} if if_match is None else {"IfMatch": if_match}
-        with translated("delete", self._url(key), conditional=bool(condition)):
+        with (
+            translated("delete", self._url(key), conditional=bool(condition)),
+            suppress(self._client.exceptions.NoSuchKey),
+        ):
             self._client.delete_object(**self._at(key), **condition)
 
     def partials(self, prefix: str) -> Iterator[Partial]:

@@ -23,7 +23,7 @@ from ansible_collections.day2.ops.plugins.module_utils._store import lease
 from ansible_collections.day2.ops.plugins.module_utils._store.base import Store
 from ansible_collections.day2.ops.plugins.module_utils._store.lease import Holder, claim, identity, release, renew
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
-from ansible_collections.day2.ops.tests.lab.s3 import S3
+from tests.lab.s3 import S3
 
 NOW = datetime(2026, 11, 21, 2, tzinfo=timezone.utc)
 LATER = NOW + timedelta(minutes=5)
@@ -199,7 +199,7 @@ def test_lost_replies_do_not_lose_the_lease(s3: S3, s3_params: dict[str, Any]) -
 def test_a_store_without_conditions_is_refused(s3: S3, s3_params: dict[str, Any]) -> None:
     store = open_store(s3_params, read_only=False)
     s3.faults(ignore_conditions=True)
-    with pytest.raises(Refused, match=r"ignores the conditions .* Or set ops_lease to false"):
+    with pytest.raises(Refused, match=r"ignores conditional puts .* or set ops_lease to false"):
         claim(store, "db1", identity("day2/run-1"), NOW)
     assert list(store.list("")) == []
 

@@ -40,7 +40,7 @@ from ansible_collections.day2.ops.plugins.module_utils._store.base import (
 from ansible_collections.day2.ops.plugins.module_utils._store.s3 import PART_BYTES, S3Store
 from ansible_collections.day2.ops.plugins.module_utils._store.s3_errors import translated
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
-from ansible_collections.day2.ops.tests.lab.s3 import S3
+from tests.lab.s3 import S3
 
 SECRET = "hunter2-is-a-secret"
 KEYS = {"access_key": "AKIDEXAMPLE", "secret_key": SECRET, "region": "eu-central-1"}

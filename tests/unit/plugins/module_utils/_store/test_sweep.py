@@ -21,7 +21,7 @@ from ansible_collections.day2.ops.plugins.module_utils._store.base import Partia
 from ansible_collections.day2.ops.plugins.module_utils._store.lease import Lease, claim, identity, lease_key
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
 from ansible_collections.day2.ops.plugins.modules import store_sweep
-from ansible_collections.day2.ops.tests.lab.s3 import S3
+from tests.lab.s3 import S3
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 HOUR = timedelta(hours=1)
