@@ -1,0 +1,117 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a role needs, as data: missing grants are found before work, and a least-privilege role is rendered from it.
+
+Pure but for :func:`read_grants`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Sequence
+
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote, spell
+
+# Per module: memberships in predefined roles, whether it locks in lock_db, and what it needs on the tables it works on.
+NEEDS: dict[str, dict[str, Any]] = {
+    "postgresql_health_info": {"roles": ("pg_monitor",), "lock": False, "tables": ""},
+    "postgresql_preflight_info": {"roles": ("pg_monitor",), "lock": True, "tables": ""},
+    "postgresql_maintenance": {"roles": ("pg_monitor",), "lock": True, "tables": "owner"},
+}
+MAINTAIN_SINCE = 170000
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the connected role holds. ``tables``: (schema, table, owner) of those in scope that it may not maintain."""
+
+    role: str
+    version: int
+    roles: frozenset[str]
+    lock_db: str
+    may_lock: bool
+    schemas: tuple[str, ...] = ()
+    tables: tuple[tuple[str, str, str], ...] = ()
+
+
+_HELD = """
+SELECT current_user AS role, current_setting('server_version_num')::int AS version,
+       ARRAY(SELECT rolname::text FROM pg_roles
+              WHERE rolname = ANY(%(roles)s) AND pg_has_role(current_user, oid, 'USAGE')) AS roles,
+       EXISTS (SELECT FROM pg_database
+                WHERE datname = %(lock_db)s AND has_database_privilege(current_user, oid, 'CONNECT')) AS may_lock
+"""
+_OWNED = """
+SELECT n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner,
+       has_schema_privilege(n.oid, 'USAGE') AS usable,
+       pg_has_role(c.relowner, 'USAGE') {maintain} AS allowed
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.oid = ANY(%s::oid[])
+"""
+
+
+def read_grants(session: Session, module: str, lock_db: str, tables: Sequence[int] = ()) -> Held:
+    """What the connected role holds of what ``module`` needs on the tables with these oids."""
+    held = session.rows(_HELD, {"roles": list(NEEDS[module]["roles"]), "lock_db": lock_db})[0]
+    lacking: list[tuple[str, str, str]] = []
+    schemas: set[str] = set()
+    if NEEDS[module]["tables"] and tables:
+        maintain = "OR has_table_privilege(c.oid, 'MAINTAIN')" if session.version >= MAINTAIN_SINCE else ""
+        for row in session.rows(_OWNED.format(maintain=maintain), [list(tables)]):
+            if not row["allowed"]:
+                lacking.append((row["schema"], row["name"], row["owner"]))
+            if not row["usable"]:
+                schemas.add(row["schema"])
+    return Held(
+        role=held["role"],
+        version=held["version"],
+        roles=frozenset(held["roles"]),
+        lock_db=lock_db,
+        may_lock=held["may_lock"],
+        schemas=tuple(sorted(schemas)),
+        tables=tuple(sorted(lacking)),
+    )
+
+
+def missing(module: str, held: Held) -> list[str]:
+    """The statements that would give the role what it lacks, in the order in which to run them."""
+    role = quote(held.role)
+    statements = [f"GRANT {quote(need)} TO {role};" for need in NEEDS[module]["roles"] if need not in held.roles]
+    if NEEDS[module]["lock"] and not held.may_lock:
+        statements.append(f"GRANT CONNECT ON DATABASE {quote(held.lock_db)} TO {role};")
+    statements += [f"GRANT USAGE ON SCHEMA {quote(schema)} TO {role};" for schema in held.schemas]
+    if held.version >= MAINTAIN_SINCE:
+        statements += [f"GRANT MAINTAIN ON TABLE {spell(schema, name)} TO {role};" for schema, name, _ in held.tables]
+    else:
+        owners = sorted({owner for _, _, owner in held.tables})
+        statements += [f"GRANT {quote(owner)} TO {role};" for owner in owners]
+    return statements
+
+
+def role_sql(
+    module: str, *, role: str, database: str, owners: Sequence[str] = (), lock_db: str = "postgres", stop: bool = True
+) -> str:
+    """Ready-to-apply SQL for a role that can do what ``module`` does and no more. It sets no password.
+
+    ``owners`` are the owners of the tables to maintain: dropping a leftover index needs membership in them. With
+    ``stop`` the schema ``day2`` for stop orders is created in ``database`` too.
+    """
+    needs = NEEDS[module]
+    lines = [f"CREATE ROLE {quote(role)} LOGIN;"]
+    lines += [f"GRANT {quote(need)} TO {quote(role)};" for need in needs["roles"]]
+    databases = [database, *([lock_db] if needs["lock"] and lock_db != database else [])]
+    lines += [f"GRANT CONNECT ON DATABASE {quote(name)} TO {quote(role)};" for name in databases]
+    if needs["tables"]:
+        lines += [f"GRANT {quote(owner)} TO {quote(role)};" for owner in owners]
+    if stop:
+        lines += ["", f"-- In database {quote(database)}: a row here stops the work within 15 s.", *STOP_SQL]
+        lines += [f"GRANT USAGE ON SCHEMA day2 TO {quote(role)};", f"GRANT SELECT ON day2.stop TO {quote(role)};"]
+    return "\n".join(lines) + "\n"
+
+
+STOP_SQL = (
+    "CREATE SCHEMA IF NOT EXISTS day2;",
+    "CREATE TABLE IF NOT EXISTS day2.stop (target_id text NOT NULL, reason text NOT NULL, until timestamptz);",
+)

@@ -1,0 +1,144 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Locks between runs: advisory locks, held by a session of their own for as long as the work lasts.
+
+They live in ``lock_db``, because only in a common database do the targets of one server see each other. One says "this
+purpose works on this database", one is of the server's few slots for heavy work. An action that excludes another
+purpose holds that purpose's lock shared meanwhile, so neither can begin while the other is at it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Optional
+
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import Refused, Stopped
+from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session, connect
+
+# The first key of each lock ("day2" in ASCII, and up). Other releases lock with the same numbers: never renumber.
+CLASSES = {
+    "slot": 0x64617932,
+    "maintain": 0x64617933,
+    "backup": 0x64617934,
+    "retention": 0x64617935,
+    "restore": 0x64617936,
+}
+# Which purposes must not be at work on the same database, by purpose or by kind of action.
+EXCLUDES: dict[str, tuple[str, ...]] = {
+    "maintain": ("restore",),
+    "backup": ("restore",),
+    "retention": ("restore",),
+    "restore": (),
+    "vacuum": (),
+    "analyze": (),
+    "reindex": ("backup",),
+    "drop_index": ("backup",),
+    "detach": ("backup",),
+    "swap": ("backup", "maintain", "retention"),
+}
+_HOLDER = """
+SELECT l.pid, a.application_name AS application, extract(epoch FROM now() - a.backend_start)::float8 AS seconds
+  FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
+ WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objid = %s AND l.objsubid = 2 AND l.granted
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.pid <> pg_backend_pid()
+ ORDER BY seconds DESC NULLS LAST LIMIT 1
+"""
+
+
+class Locks:
+    """The locks of one run on one database (``oid``), on a dedicated session to lock_db. Close it to release them.
+
+    With ``look``, as in check mode, nothing is locked: only who is in the way is told.
+    """
+
+    def __init__(self, run: Run, oid: int, *, look: bool = False) -> None:
+        self.session: Session = connect(run, "locks", database=run.params["lock_db"])
+        self._look = look or run.check_mode
+        self._run = run
+        self._oid = oid
+        self._held: set[tuple[str, int, bool]] = set()
+
+    def take(self, purpose: str) -> None:
+        """Claim the database for ``purpose``; :class:`Refused` names who has it."""
+        for name, shared in ((purpose, False), *((other, True) for other in EXCLUDES[purpose])):
+            holder = self._try(name, self._oid, shared)
+            if holder is not None:
+                raise Refused(f"Failed to lock {self._run.params['login_db']} for {purpose}: {holder}.")
+
+    def exclude(self, kind: str) -> Optional[str]:
+        """Keep away the purposes that a kind of action excludes; who is in the way, or None."""
+        for name in EXCLUDES[kind]:
+            holder = self._try(name, self._oid, True)
+            if holder is not None:
+                self.admit(kind)
+                return holder
+        return None
+
+    def admit(self, kind: str) -> None:
+        """The end of :meth:`exclude`."""
+        for name in EXCLUDES[kind]:
+            self._release(name, self._oid, True)
+
+    def slot(self, slots: int, wait: float) -> Optional[str]:
+        """One of the server's slots for heavy work, waited for at most ``wait`` seconds; who has them, or None."""
+        until = time.monotonic() + wait
+        while True:
+            holders = [self._try("slot", number, False) for number in range(slots)] if not self._has_slot() else [None]
+            if None in holders:
+                return None
+            self._run.deadline.check()
+            if time.monotonic() >= until:
+                return holders[0]
+            self._run.live.progress(f"waiting for a slot: {holders[0]}")
+            self._run.live.sleep(1.0)
+
+    def free_slot(self) -> None:
+        for name, number, shared in list(self._held):
+            if name == "slot":
+                self._release(name, number, shared)
+
+    def still_held(self) -> None:
+        """Raise :class:`Stopped` when a lock is lost; a lost session raises Unreachable by itself."""
+        statement = (
+            "SELECT count(*) AS held FROM pg_locks "
+            "WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND pid = pg_backend_pid() AND classid = ANY(%s)"
+        )
+        held = self.session.rows(statement, [list(CLASSES.values())])[0]["held"]
+        if held < len(self._held):
+            raise Stopped(f"Stopped: the locks on {self._run.params['login_db']} were lost.")
+
+    def close(self) -> None:
+        self.session.close()
+
+    def _has_slot(self) -> bool:
+        return any(name == "slot" for name, _, _ in self._held)
+
+    def _try(self, name: str, number: int, shared: bool) -> Optional[str]:
+        if (name, number, shared) in self._held:
+            return None
+        keys = [CLASSES[name], number if number < 2**31 else number - 2**32]
+        if not self._look:
+            call = "pg_try_advisory_lock_shared" if shared else "pg_try_advisory_lock"
+            if self.session.rows(f"SELECT {call}(%s, %s) AS got", keys)[0]["got"]:
+                self._held.add((name, number, shared))
+                return None
+        holders = self.session.rows(_HOLDER, [CLASSES[name], number])
+        if holders:
+            return describe(name, holders[0])
+        return None if self._look else "another run that has just begun or ended holds the lock"
+
+    def _release(self, name: str, number: int, shared: bool) -> None:
+        if (name, number, shared) in self._held:
+            call = "pg_advisory_unlock_shared" if shared else "pg_advisory_unlock"
+            self.session.rows(f"SELECT {call}(%s, %s)", [CLASSES[name], number if number < 2**31 else number - 2**32])
+            self._held.discard((name, number, shared))
+
+
+def describe(name: str, holder: Row) -> str:
+    """Who holds a lock, for people. Pure."""
+    what = "the server's slot for heavy work" if name == "slot" else f"the {name} lock"
+    who = holder["application"] or "a session without a name"
+    since = f" for {holder['seconds']:.0f} s" if holder["seconds"] is not None else ""
+    return f"{who} (pid {holder['pid']}) holds {what}{since}"

@@ -1,0 +1,233 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Maintenance as a whole: preflight, find, plan, act. The module is only its options."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, fields
+from typing import Any, Callable, Mapping, Optional
+
+from ansible_collections.day2.ops.plugins.module_utils._core import records
+from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Stopped
+from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
+from ansible_collections.day2.ops.plugins.module_utils._postgresql import plan, preflight, read
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.apply import Site, act
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, BrakePolicy
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import OPERATIONS, RATES, Policy, State, Table
+
+MODULE = "postgresql_maintenance"
+# Purposes of work, for which a preflight can be made: the lock and the module whose grants are needed.
+PURPOSES = {"maintenance": ("maintain", MODULE)}
+HEAVY = ("vacuum", "reindex")
+# How long an answer to "is it still the same server?" is good.
+IDENTITY_SECONDS = 10.0
+VERBS = {"vacuum": "vacuum", "analyze": "analyze", "reindex": "rebuild", "drop_index": "drop"}
+
+
+def scope_spec() -> ArgumentSpec:
+    """Which tables: shared by the modules that work on tables."""
+    texts = {"type": "list", "elements": "str", "default": []}
+    return ArgumentSpec({"schemas": texts, "tables": texts})
+
+
+def brake_spec() -> ArgumentSpec:
+    """Option ``brake``: shared by all modules that put load on a server."""
+    given = BrakePolicy()
+    options = {
+        "blocked_sessions": {"type": "int", "default": given.blocked_sessions},
+        "replica_lag": {"type": "float", "default": given.replica_lag},
+        "replica_lag_bytes": {"type": "int", "default": given.replica_lag_bytes},
+        "disk_capacity_bytes": {"type": "int"},
+        "disk_free_bytes": {"type": "int"},
+        "wait": {"type": "float", "default": given.wait},
+        "required": {"type": "bool", "default": given.required},
+    }
+    return ArgumentSpec({"brake": {"type": "dict", "apply_defaults": True, "options": options}})
+
+
+def policy_spec() -> ArgumentSpec:
+    given = Policy()
+    kinds = {int: "int", float: "float", bool: "bool"}
+    options: dict[str, Any] = {
+        one.name: {"type": kinds[type(getattr(given, one.name))], "default": getattr(given, one.name)}
+        for one in fields(Policy)
+        if one.name != "operations"
+    }
+    options["operations"] = {
+        "type": "list",
+        "elements": "str",
+        "choices": list(OPERATIONS),
+        "default": list(OPERATIONS),
+    }
+    rates = {name: {"type": "float"} for name in RATES}
+    return ArgumentSpec(
+        {
+            **options,
+            "index_probe_bytes": {"type": "int", "default": 1 << 30},
+            "server_slots": {"type": "int", "default": 1},
+            "slot_wait": {"type": "float", "default": 60.0},
+            "throughput": {"type": "dict", "options": rates, "default": {}},
+            "assume_actions": {"type": "list", "elements": "dict", "default": []},
+        }
+    )
+
+
+def policy_of(params: Mapping[str, Any]) -> Policy:
+    """The policy from the options; :class:`BadInput` for a value that cannot be meant."""
+    for name in ("vacuum_dead_ratio", "analyze_ratio", "index_bloat_ratio"):
+        if not 0 < params[name] <= 1:
+            raise BadInput(f"{name}: {params[name]} is not a ratio; give a number above 0 and up to 1, such as 0.1.")
+    for name in ("lock_timeout", "server_slots"):
+        if params[name] <= 0:
+            raise BadInput(f"{name}: {params[name]} is too little; give a number above 0.")
+    for one in fields(Policy):
+        if one.name != "operations" and params[one.name] < 0:
+            raise BadInput(f"{one.name}: {params[one.name]} is negative; give 0 or more.")
+    values = {one.name: params[one.name] for one in fields(Policy)}
+    return Policy(**{**values, "operations": frozenset(params["operations"])})
+
+
+def brake_of(params: Mapping[str, Any]) -> BrakePolicy:
+    return BrakePolicy(lock_timeout=params["lock_timeout"], **params["brake"])
+
+
+@dataclass
+class Found:
+    """What one run knows, kept together for the result, also of a run that fails."""
+
+    checks: list[records.Check]
+    steps: list[plan.Step]
+    summary: str = ""
+    rates: Optional[dict[str, float]] = None
+
+    def result(self) -> Result:
+        actions = [step.action for step in self.steps]
+        rates = {name: round(rate) for name, rate in (self.rates or {}).items()}
+        return {"checks": self.checks, "actions": actions, "plan_summary": self.summary, "throughput": rates}
+
+
+def maintain(run: Run) -> Result:
+    """The work of module ``postgresql_maintenance``."""
+    policy = policy_of(run.params)
+    found = Found([], [])
+    with contextlib.ExitStack() as stack:
+        try:
+            _maintain(run, policy, found, stack)
+        except OpsError as error:
+            error.result = {**found.result(), **error.result}
+            raise
+    failed = [step for step in found.steps if step.action["status"] == "failed"]
+    if failed:
+        first = failed[0].action
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        verb = VERBS[first["action"]]
+        raise OpsError(f"Failed to {verb} {first['subject']}: {first['error']}{more}.", **found.result())
+    return found.result()
+
+
+def look(run: Run) -> Result:
+    """The work of module ``postgresql_preflight_info``: whether work would be refused, and nothing else."""
+    checks: list[records.Check] = []
+    with contextlib.ExitStack() as stack:
+        control = stack.enter_context(contextlib.closing(connect(run, "preflight")))
+        for purpose in run.params["purposes"]:
+            lock, module = PURPOSES[purpose]
+            server, found = preflight.preflight(run, control, module)
+            found[-1] = preflight.require_grants(run, control, module, scope(run, control), found)
+            checks += [check for check in found if check not in checks]
+            locks = stack.enter_context(contextlib.closing(Locks(run, server.oid, look=True)))
+            locks.take(lock)
+            Brake(run, control, BrakePolicy()).start()
+    about = {key: getattr(server, key) for key in ("version", "database", "system_identifier", "timeline")}
+    return {"checks": checks, "actions": [], "server": about}
+
+
+def _maintain(run: Run, policy: Policy, found: Found, stack: contextlib.ExitStack) -> None:
+    control = stack.enter_context(contextlib.closing(connect(run, "watch")))
+    server, found.checks = preflight.preflight(run, control, MODULE)
+    locks = stack.enter_context(contextlib.closing(Locks(run, server.oid)))
+    locks.take("maintain")
+    brake = Brake(run, control, brake_of(run.params))
+    brake.start()
+    tables = scope(run, control)
+    found.checks[-1] = preflight.require_grants(run, control, MODULE, tables, found.checks)
+    found.rates = {**RATES, **{name: rate for name, rate in run.params["throughput"].items() if rate}}
+    state = find(run, policy, control, tables, found.rates, brake.disk_free(), own=[control.pid, locks.session.pid])
+    if run.check_mode:
+        state = plan.obstructed(state, {kind: holder for kind in OPERATIONS if (holder := locks.exclude(kind))})
+    decided = plan.plan(plan.assume(state, run.params["assume_actions"]), policy, run.deadline.left())
+    found.steps, found.summary = decided.steps, decided.summary
+    _take_slot(run, locks, decided.steps)
+    if run.check_mode or not any(step.action["status"] == "planned" for step in decided.steps):
+        return
+    worker = stack.enter_context(contextlib.closing(connect(run, "work", act=True)))
+    worker.control = control
+    site = Site(run, policy, worker, control, locks, brake, _same(run, server), found.rates)
+    act(site, decided.steps)
+    found.summary = plan.summarize(state, policy, decided.steps, len(state.tables))
+
+
+def scope(run: Run, session: Session) -> list[Table]:
+    """The tables that options ``schemas`` and ``tables`` select."""
+    wanted = run.params["tables"]
+    tables = read.read_tables(session, run.params["schemas"], members=bool(wanted))
+    return read.choose(tables, wanted, run.params["login_db"])
+
+
+def find(
+    run: Run,
+    policy: Policy,
+    session: Session,
+    tables: list[Table],
+    rates: Mapping[str, float],
+    disk_free: Optional[float],
+    own: list[int],
+) -> State:
+    """The state of the tables in scope."""
+    run.deadline.check()
+    probe = run.params["index_probe_bytes"]
+    tables = read.recount(session, tables, probe)
+    indexes = read.read_indexes(session, tables)
+    if "reindex" in policy.operations:
+        indexes = read.measure(session, indexes, policy.index_min_bytes, probe)
+    return State(
+        version=session.version,
+        tables=tuple(tables),
+        indexes=tuple(indexes),
+        holders=tuple(read.read_holders(session, own)),
+        blockers=tuple(read.read_blockers(session, own, policy.max_transaction_age)),
+        rates=rates,
+        disk_free=disk_free,
+    )
+
+
+def _take_slot(run: Run, locks: Locks, steps: list[plan.Step]) -> None:
+    heavy = [step for step in steps if step.action["status"] == "planned" and step.kind in HEAVY]
+    if not heavy:
+        return
+    holder = locks.slot(run.params["server_slots"], 0 if run.check_mode else run.params["slot_wait"])
+    for step in heavy if holder else []:
+        records.defer(step.action, str(holder))
+
+
+def _same(run: Run, server: preflight.Server) -> Callable[[], None]:
+    """Asks over a new connection, because an old one stays with the old server when the name has moved on."""
+    asked = time.monotonic()
+
+    def ask() -> None:
+        nonlocal asked
+        if time.monotonic() - asked < IDENTITY_SECONDS:
+            return
+        with contextlib.closing(connect(run, "identity")) as session:
+            why = preflight.moved(server, preflight.read_server(session))
+        if why:
+            raise Stopped(f"Stopped: {why}, so this is not the server that was planned for.")
+        asked = time.monotonic()
+
+    return ask

@@ -1,0 +1,121 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Needs: what one table or index calls for, and the measurement that says so. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional, Sequence
+
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Holder, Index, Policy, Table
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, percent
+
+
+@dataclass(frozen=True)
+class Need:
+    """``reason`` is empty when nothing is due. ``held`` names who makes the work useless now."""
+
+    reason: str = ""
+    freeze: bool = False
+    urgent: bool = False
+    held: str = ""
+    analyze: bool = False
+    bloat: Optional[float] = None
+    useful: Optional[float] = None
+
+
+def dead_ratio(table: Table) -> Optional[float]:
+    """Dead rows as a share of all rows; None when there are none, or nobody knows."""
+    total = table.live + table.dead
+    return None if table.lost or not total else round(table.dead / total, 4)
+
+
+def many_dead(live: int, dead: int, policy: Policy) -> bool:
+    return dead >= max(policy.vacuum_min_dead_rows, policy.vacuum_dead_ratio * (live + dead), 1)
+
+
+def vacuum(table: Table, policy: Policy, holders: Sequence[Holder]) -> Need:
+    """Due for age (freeze), for dead rows in the table or its TOAST table, or because nobody knows."""
+    if table.kind == "p":
+        return Need()
+    if table.xid_age >= policy.freeze_age or table.mxid_age >= policy.freeze_mxid_age:
+        return _freeze(table, policy, holders)
+    if table.lost:
+        return Need("the server's statistics of it were lost, so its dead rows are unknown")
+    share = percent(policy.vacuum_dead_ratio)
+    if many_dead(table.live, table.dead, policy):
+        total = table.live + table.dead
+        reason = f"{percent(table.dead / total)} of {amount(total)} rows are dead (threshold {share})"
+    elif many_dead(table.toast_live, table.toast_dead, policy):
+        total = table.toast_live + table.toast_dead
+        reason = f"{percent(table.toast_dead / total)} of {amount(total)} TOAST rows are dead (threshold {share})"
+    else:
+        return Need()
+    return Need(reason, held=holder_since_vacuum(table, holders))
+
+
+def _freeze(table: Table, policy: Policy, holders: Sequence[Holder]) -> Need:
+    urgent = table.xid_age >= policy.wraparound_age
+    if table.xid_age >= policy.freeze_age:
+        limit = policy.wraparound_age if urgent else policy.freeze_age
+        reason = f"its oldest transaction id is {amount(table.xid_age)} back (threshold {amount(limit)})"
+        held = next((one.what for one in holders if one.xids >= policy.freeze_age), "")
+    else:
+        reason = f"its oldest multixact is {amount(table.mxid_age)} back (threshold {amount(policy.freeze_mxid_age)})"
+        held = ""
+    return Need(reason, freeze=True, urgent=urgent and not held, held=held)
+
+
+def holder_since_vacuum(table: Table, holders: Sequence[Holder]) -> str:
+    """Who keeps every dead row of the table: whoever was there before its last vacuum, and still is.
+
+    What was dead before that holder came, that vacuum has removed; what died since, the holder may still see.
+    """
+    if table.vacuumed is None:
+        return ""
+    return next((one.what for one in holders if one.age is not None and one.age > table.vacuumed), "")
+
+
+def analyze(table: Table, policy: Policy, tables: Sequence[Table]) -> Need:
+    """Due when never done on rows, or after enough changes. A partitioned parent counts those of its partitions."""
+    changed, rows = table.changed, float(table.live)
+    if table.kind == "p":
+        leaves = [one for one in tables if one.root == table.oid and one.kind != "p"]
+        if table.root is not None:
+            return Need()
+        changed, rows = sum(one.changed for one in leaves), float(sum(one.live for one in leaves))
+    if table.lost:
+        return Need("the server's statistics of it were lost")
+    if table.analyzed is None and rows > 0:
+        return Need(
+            "it was never analysed" if table.kind != "p" else "the statistics across its partitions are missing"
+        )
+    if changed >= max(policy.analyze_min_rows, policy.analyze_ratio * rows, 1):
+        share = percent(policy.analyze_ratio)
+        return Need(f"{amount(changed)} of {amount(rows)} rows changed since the last analyze (threshold {share})")
+    return Need()
+
+
+def index_bloat(index: Index, live_share: Optional[float]) -> Optional[float]:
+    """The share of the index that a rebuild gives back, once dead rows are gone (``live_share`` of the entries)."""
+    if index.useful_bytes is None or not index.bytes:
+        return None
+    share = live_share if live_share is not None and index.measured == "pgstatindex" else 1.0
+    return round(max(0.0, 1 - index.useful_bytes * share / index.bytes), 4)
+
+
+def reindex(index: Index, table: Table, policy: Policy, holders: Sequence[Holder]) -> Need:
+    """Due when invalid, or when bloated and large enough to matter."""
+    if not index.valid:
+        return Need("it is invalid: the server does not use it, but may maintain it")
+    if index.exclusion or index.method == "brin" or index.bytes < policy.index_min_bytes:
+        return Need()
+    # Dead rows that somebody may still see go into a rebuilt index too.
+    ratio = None if holder_since_vacuum(table, holders) else dead_ratio(table)
+    bloat = index_bloat(index, None if ratio is None else 1 - ratio)
+    if bloat is None or bloat < policy.index_bloat_ratio:
+        return Need()
+    told = "measured" if index.measured == "pgstatindex" else "estimated"
+    reason = f"{percent(bloat)} of it is bloat, {told} (threshold {percent(policy.index_bloat_ratio)})"
+    return Need(reason, bloat=bloat, useful=index.bytes * (1 - bloat))

@@ -1,0 +1,257 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find: what the server knows about tables, indexes, and who holds them up. Catalogs only, but for bounded probes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Optional, Sequence
+
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
+from ansible_collections.day2.ops.plugins.module_utils._postgresql import names, trouble
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.bloat import useful_by_density, useful_by_width
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session, compose
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Blocker, Holder, Index, Table
+
+_TABLES = """
+SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner,
+       c.relkind::text AS kind, CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid::bigint END AS root,
+       CASE c.relkind WHEN 'p' THEN 0 ELSE coalesce(pg_relation_size(c.oid), 0) END AS bytes,
+       coalesce(pg_relation_size(t.oid), 0) AS toast_bytes,
+       CASE c.relkind WHEN 'p' THEN 0 ELSE coalesce(pg_indexes_size(c.oid), 0) END AS index_bytes,
+       c.relpages AS pages, c.relallvisible AS visible_pages, c.reltuples::float8 AS rows,
+       pg_stat_get_live_tuples(c.oid) AS live, pg_stat_get_dead_tuples(c.oid) AS dead,
+       coalesce(pg_stat_get_live_tuples(t.oid), 0) AS toast_live,
+       coalesce(pg_stat_get_dead_tuples(t.oid), 0) AS toast_dead,
+       pg_stat_get_mod_since_analyze(c.oid) AS changed,
+       extract(epoch FROM now() - greatest(
+           pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)))::float8 AS vacuumed,
+       extract(epoch FROM now() - greatest(
+           pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)))::float8 AS analyzed,
+       pg_stat_get_vacuum_count(c.oid) + pg_stat_get_autovacuum_count(c.oid) AS vacuums,
+       pg_stat_get_analyze_count(c.oid) + pg_stat_get_autoanalyze_count(c.oid) AS analyzes,
+       CASE c.relkind WHEN 'p' THEN 0
+            ELSE greatest(age(c.relfrozenxid), coalesce(age(t.relfrozenxid), 0)) END AS xid_age,
+       CASE c.relkind WHEN 'p' THEN 0
+            ELSE greatest(mxid_age(c.relminmxid), coalesce(mxid_age(t.relminmxid), 0)) END AS mxid_age
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
+ WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
+   AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
+   AND (%(members)s OR NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                                                            AND d.deptype = 'e'))
+   AND (%(oids)s::oid[] IS NULL OR c.oid = ANY(%(oids)s::oid[]))
+   AND (%(schemas)s::text[] IS NULL OR n.nspname = ANY(%(schemas)s::text[]))
+ ORDER BY 2, 3
+"""
+_INDEXES = """
+SELECT i.indexrelid::bigint AS oid, n.nspname AS schema, c.relname AS name,
+       coalesce(p.oid, i.indrelid)::bigint AS table,
+       p.oid IS NOT NULL AS toast, a.amname AS method, i.indisvalid AS valid, i.indisexclusion AS exclusion,
+       coalesce(pg_relation_size(c.oid), 0) AS bytes, c.reltuples::float8 AS rows,
+       coalesce((SELECT option_value::int FROM pg_options_to_table(c.reloptions)
+                  WHERE option_name = 'fillfactor'), 90) AS fillfactor
+  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_am a ON a.oid = c.relam LEFT JOIN pg_class p ON p.reltoastrelid = i.indrelid
+ WHERE c.relkind = 'i' AND coalesce(p.oid, i.indrelid) = ANY(%s::oid[]) AND (p.oid IS NULL OR NOT i.indisvalid)
+ ORDER BY 2, 3
+"""
+# A live build shows itself; a rebuild also keeps its copies locked between its transactions.
+_BUILDERS = """
+SELECT index_relid::bigint AS oid, pid FROM pg_stat_progress_create_index WHERE index_relid <> 0
+UNION
+SELECT relation::bigint, pid FROM pg_locks
+ WHERE locktype = 'relation' AND granted AND mode = 'ShareUpdateExclusiveLock' AND relation = ANY(%(invalid)s::oid[])
+   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+_WIDTHS = """
+SELECT i.indexrelid::bigint AS oid, count(*) AS keys, count(coalesce(s.avg_width, e.avg_width)) AS known,
+       sum(coalesce(s.avg_width * (1 - s.null_frac), e.avg_width * (1 - e.null_frac)))::float8 AS width,
+       max(coalesce(s.avg_width, e.avg_width)) AS widest,
+       bool_or(coalesce(s.null_frac, e.null_frac) > 0) AS nulls
+  FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_class tc ON tc.oid = i.indrelid
+  JOIN pg_namespace n ON n.oid = tc.relnamespace
+  JOIN pg_attribute ia ON ia.attrelid = ic.oid AND ia.attnum > 0
+  LEFT JOIN pg_attribute ta ON ta.attrelid = tc.oid AND ta.attnum = i.indkey[ia.attnum - 1] AND ta.attnum <> 0
+  LEFT JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = tc.relname AND s.attname = ta.attname
+        AND NOT s.inherited
+  LEFT JOIN pg_stats e ON i.indkey[ia.attnum - 1] = 0 AND e.schemaname = n.nspname AND e.tablename = ic.relname
+        AND e.attname = ia.attname AND NOT e.inherited
+ WHERE i.indexrelid = ANY(%s::oid[]) GROUP BY 1
+"""
+# Sessions and prepared transactions of other databases hold nothing here; what a standby reports holds everywhere. A
+# running statement that wrote nothing may have taken its snapshot when it began, whatever its transaction's age.
+_HOLDERS = """
+SELECT 'the transaction of ' || coalesce(nullif(application_name, ''), 'a session without a name') || ' (pid ' || pid
+       || ')' AS what, greatest(age(backend_xmin), age(backend_xid)) AS xids,
+       extract(epoch FROM now() - CASE WHEN backend_xid IS NOT NULL OR state <> 'active' THEN xact_start
+                                       ELSE query_start END)::float8 AS age
+  FROM pg_stat_activity
+ WHERE datname = current_database() AND coalesce(backend_xmin, backend_xid) IS NOT NULL AND pid <> ALL(%(own)s)
+   AND backend_type = 'client backend' AND query !~* '^\\s*vacuum'
+UNION ALL
+SELECT 'the prepared transaction ' || gid, age(transaction), extract(epoch FROM now() - prepared)::float8
+  FROM pg_prepared_xacts WHERE database = current_database()
+UNION ALL
+SELECT 'the replication slot ' || slot_name, age(xmin), CASE WHEN active THEN NULL ELSE 'infinity'::float8 END
+  FROM pg_replication_slots WHERE xmin IS NOT NULL
+UNION ALL
+SELECT 'the standby ' || coalesce(nullif(application_name, ''), 'without a name') || ' (pid ' || pid || ')',
+       age(backend_xmin), NULL
+  FROM pg_stat_replication WHERE backend_xmin IS NOT NULL
+ ORDER BY 2 DESC LIMIT 10
+"""
+_BLOCKERS = """
+SELECT a.pid, coalesce(nullif(a.application_name, ''), 'a session without a name') || ' (pid ' || a.pid || ')' AS what,
+       extract(epoch FROM now() - a.xact_start)::float8 AS age, a.backend_xmin IS NOT NULL AS everywhere,
+       ARRAY(SELECT l.relation::bigint FROM pg_locks l
+              WHERE l.pid = a.pid AND l.locktype = 'relation' AND l.granted AND l.mode <> 'AccessShareLock') AS tables
+  FROM pg_stat_activity a
+ WHERE a.datname = current_database() AND a.xact_start IS NOT NULL AND a.pid <> ALL(%(own)s)
+   AND a.backend_type = 'client backend' AND (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL
+       OR EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'relation'))
+UNION ALL
+SELECT NULL, 'the prepared transaction ' || x.gid, extract(epoch FROM now() - x.prepared)::float8, false,
+       ARRAY(SELECT l.relation::bigint FROM pg_locks l
+              WHERE l.virtualtransaction = '-1/' || x.transaction::text AND l.locktype = 'relation')
+  FROM pg_prepared_xacts x WHERE x.database = current_database()
+"""
+_EXTENSION = """
+SELECT n.nspname AS schema FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+  JOIN pg_proc p ON p.pronamespace = n.oid AND p.proname = %s AND p.proargtypes = %s::oidvector
+ WHERE e.extname = 'pgstattuple' AND has_schema_privilege(n.oid, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE')
+"""
+# The row types of the probes: regclass is 2205.
+_REGCLASS = "2205"
+
+
+def read_tables(
+    session: Session,
+    schemas: Optional[Sequence[str]] = None,
+    oids: Optional[Sequence[int]] = None,
+    *,
+    members: bool = False,
+) -> list[Table]:
+    """All user tables, or those of ``schemas``, or those with ``oids``; with ``members`` those of extensions too."""
+    given = {
+        "schemas": list(schemas) if schemas else None,
+        "oids": list(oids) if oids is not None else None,
+        "members": members or oids is not None,
+    }
+    return [Table(**row, lost=_lost(row)) for row in session.rows(_TABLES, given)]
+
+
+def _lost(row: Row) -> bool:
+    """Whether the server's counters cannot be true: nothing was ever vacuumed or analysed, yet the catalog has rows."""
+    if row["vacuums"] or row["analyzes"] or row["kind"] == "p" or not row["bytes"]:
+        return False
+    never_counted = row["live"] + row["dead"] == 0 and row["rows"] != 0
+    return bool(never_counted or row["live"] + row["dead"] < row["rows"] / 2)
+
+
+def choose(tables: Sequence[Table], wanted: Sequence[str], database: str) -> list[Table]:
+    """The tables that option ``tables`` names; all without it. :class:`BadInput` for one that is not there. Pure."""
+    if not wanted:
+        return list(tables)
+    chosen: dict[int, Table] = {}
+    for text in wanted:
+        parts = names.parse(text, "tables")
+        found = [one for one in tables if one.name == parts[-1] and (len(parts) == 1 or one.schema == parts[0])]
+        if not found:
+            raise BadInput(
+                f"tables: {text!r} is not a user table of database {database}; check name, case and schemas."
+            )
+        if len(found) > 1:
+            which = ", ".join(names.spell(one.schema, one.name) for one in found)
+            raise BadInput(f"tables: {text!r} is more than one table ({which}); give the schema too.")
+        root = found[0]
+        chosen.update({one.oid: one for one in tables if root.oid in (one.oid, one.root)})
+    return list(chosen.values())
+
+
+def read_indexes(session: Session, tables: Sequence[Table]) -> list[Index]:
+    """The indexes of the tables, and invalid ones on their TOAST tables. Sizes only: see :func:`measure`."""
+    indexes = [Index(**row) for row in session.rows(_INDEXES, [[table.oid for table in tables]])]
+    invalid = [index.oid for index in indexes if not index.valid]
+    if not invalid:
+        return indexes
+    builders = {row["oid"]: row["pid"] for row in session.rows(_BUILDERS, {"invalid": invalid})}
+    return [replace(index, builder=builders.get(index.oid)) for index in indexes]
+
+
+def measure(session: Session, indexes: Sequence[Index], at_least: int, probe_bytes: int) -> list[Index]:
+    """The indexes with ``useful_bytes``, where that can be told.
+
+    All are estimated from the catalogs. Where pgstattuple may be used, those that look bloated, and then the largest
+    ones, are read through, up to ``probe_bytes`` in all.
+    """
+    fit = [one for one in indexes if one.valid and one.method == "btree" and one.bytes >= at_least]
+    widths = {row["oid"]: row for row in session.rows(_WIDTHS, [[one.oid for one in fit]])} if fit else {}
+    told = {one.oid: _estimated(one, widths.get(one.oid)) for one in fit}
+    schema = probe_schema(session, "pgstatindex") if fit else None
+    left = probe_bytes if schema is not None else 0
+    for one in sorted(told.values(), key=lambda one: (one.useful_bytes or one.bytes) - one.bytes):
+        if one.bytes <= left and schema is not None:
+            left -= one.bytes
+            told[one.oid] = _probed(session, schema, one)
+    return [told.get(one.oid, one) for one in indexes]
+
+
+def probe_schema(session: Session, function: str) -> Optional[str]:
+    """The schema of a pgstattuple function that we may call, or None."""
+    rows = session.rows(_EXTENSION, [function, _REGCLASS])
+    return rows[0]["schema"] if rows else None
+
+
+def _estimated(index: Index, row: Optional[Row]) -> Index:
+    if row is None or row["known"] < row["keys"]:
+        return index
+    useful = useful_by_width(index.rows, row["width"], row["widest"], row["nulls"], index.fillfactor)
+    return replace(index, useful_bytes=useful, measured="estimate" if useful is not None else "")
+
+
+def _probed(session: Session, schema: str, index: Index) -> Index:
+    statement = "SELECT leaf_pages, avg_leaf_density AS density FROM {function}(%s::oid::regclass)"
+    try:
+        row = session.rows(compose(statement, function=(schema, "pgstatindex")), [index.oid])[0]
+    except trouble.SqlError:  # dropped or locked meanwhile: the estimate has to do
+        return index
+    useful = useful_by_density(row["leaf_pages"], row["density"], index.rows, index.fillfactor)
+    return replace(index, useful_bytes=useful, measured="pgstatindex")
+
+
+def recount(session: Session, tables: Sequence[Table], probe_bytes: int) -> list[Table]:
+    """Count live and dead rows of tables whose statistics were lost, where pgstattuple may be used."""
+    schema = probe_schema(session, "pgstattuple_approx") if any(table.lost for table in tables) else None
+    if schema is None:
+        return list(tables)
+    left = probe_bytes
+    counted: list[Table] = []
+    statement = compose(
+        "SELECT approx_tuple_count::bigint AS live, dead_tuple_count AS dead FROM {function}(%s::oid::regclass)",
+        function=(schema, "pgstattuple_approx"),
+    )
+    for table in tables:
+        if table.lost and table.bytes <= left:
+            left -= table.bytes
+            row = session.rows(statement, [table.oid])[0]
+            counted.append(replace(table, lost=False, live=row["live"], dead=row["dead"]))
+        else:
+            counted.append(table)
+    return counted
+
+
+def read_holders(session: Session, own: Sequence[int]) -> list[Holder]:
+    return [Holder(**row) for row in session.rows(_HOLDERS, {"own": list(own)})]
+
+
+def read_blockers(session: Session, own: Sequence[int], older_than: float) -> list[Blocker]:
+    """Transactions older than that, for which a concurrent rebuild would wait."""
+    found = []
+    for row in session.rows(_BLOCKERS, {"own": list(own)}):
+        if row["age"] < older_than and row["pid"] is not None:
+            continue
+        tables = frozenset() if row["everywhere"] else frozenset(row["tables"])
+        if row["everywhere"] or tables:
+            found.append(Blocker(row["what"], row["age"], tables))
+    return sorted(found, key=lambda one: -one.age)

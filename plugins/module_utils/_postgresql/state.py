@@ -1,0 +1,116 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The state of a database as maintenance sees it, and the policy that judges it: plain values, no behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Mapping, Optional
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, materialised view or partitioned parent. Bytes; ages in seconds before the reading (None: never)."""
+
+    oid: int
+    schema: str
+    name: str
+    owner: str = ""
+    kind: str = "r"
+    root: Optional[int] = None
+    bytes: int = 0
+    toast_bytes: int = 0
+    index_bytes: int = 0
+    pages: int = 0
+    visible_pages: int = 0
+    rows: float = 0.0
+    live: int = 0
+    dead: int = 0
+    toast_live: int = 0
+    toast_dead: int = 0
+    changed: int = 0
+    vacuumed: Optional[float] = None
+    analyzed: Optional[float] = None
+    vacuums: int = 0
+    analyzes: int = 0
+    xid_age: int = 0
+    mxid_age: int = 0
+    # The server's statistics know nothing of it (a crash, a failover, a copy, a reset): dead rows are unknown.
+    lost: bool = False
+
+
+@dataclass(frozen=True)
+class Index:
+    """``useful_bytes``: what a rebuild of today's entries would take, by ``method``; None when it could not be told."""
+
+    oid: int
+    schema: str
+    name: str
+    table: int
+    toast: bool = False
+    method: str = "btree"
+    valid: bool = True
+    exclusion: bool = False
+    bytes: int = 0
+    rows: float = -1.0
+    fillfactor: int = 90
+    useful_bytes: Optional[float] = None
+    measured: str = ""
+    builder: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class Holder:
+    """What keeps dead rows from being removed: ``age`` seconds (None: unknown), ``xids`` behind the present one."""
+
+    what: str
+    xids: int
+    age: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """An old transaction that a concurrent rebuild would have to wait for; ``tables``: only on these (empty: all)."""
+
+    what: str
+    age: float
+    tables: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class State:
+    version: int
+    tables: tuple[Table, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    holders: tuple[Holder, ...] = ()
+    blockers: tuple[Blocker, ...] = ()
+    # Bytes per second, learnt; see RATES.
+    rates: Mapping[str, float] = field(default_factory=dict)
+    disk_free: Optional[float] = None
+    # Kind of action: who is in its way.
+    obstacles: Mapping[str, str] = field(default_factory=dict)
+
+
+# What a slow disk still gives; measured rates replace these.
+RATES: Mapping[str, float] = {"vacuum": 50e6, "analyze": 50e6, "reindex": 60e6}
+OPERATIONS = ("vacuum", "analyze", "reindex", "drop_index")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The options that decide, as the module documents them."""
+
+    operations: frozenset[str] = frozenset(OPERATIONS)
+    vacuum_min_dead_rows: int = 10_000
+    vacuum_dead_ratio: float = 0.1
+    freeze_age: int = 150_000_000
+    freeze_mxid_age: int = 300_000_000
+    wraparound_age: int = 1_200_000_000
+    vacuum_truncate: bool = False
+    analyze_min_rows: int = 1_000
+    analyze_ratio: float = 0.1
+    index_bloat_ratio: float = 0.3
+    index_min_bytes: int = 10 << 20
+    max_transaction_age: float = 60.0
+    lock_timeout: float = 2.0

@@ -1,0 +1,46 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kinds of checks and actions of the PostgreSQL modules, with the units, evidence and measures they may hold."""
+
+from __future__ import annotations
+
+from ansible_collections.day2.ops.plugins.module_utils._core.records import ActionType, CheckType
+
+REACHABLE = CheckType("postgresql_reachable", evidence=("version", "standby", "seconds"))
+TLS = CheckType("postgresql_tls", evidence=("ssl_mode", "encrypted"))
+POOLER = CheckType("postgresql_pooler", evidence=("mode",))
+GRANTS = CheckType("postgresql_grants", "count", "above", ("statements",))
+SETTINGS = CheckType("postgresql_settings", "count", "above", ("settings",))
+CONNECTIONS = CheckType(
+    "postgresql_connections", "ratio", "above",
+    ("used", "maximum", "active", "idle", "idle_in_transaction", "other"),
+)  # fmt: skip
+IDLE_IN_TRANSACTION = CheckType(
+    "postgresql_idle_in_transaction", "seconds", "above", ("pid", "application", "sessions")
+)
+LONG_TRANSACTION = CheckType("postgresql_long_transaction", "seconds", "above", ("pid", "application"))
+PREPARED = CheckType("postgresql_prepared_transaction", "seconds", "above", ("gid", "prepared"))
+BLOCKED = CheckType("postgresql_blocked_sessions", "count", "above", ("blocker_pid", "blocker", "longest_seconds"))
+LAG_BYTES = CheckType("postgresql_replication_lag_bytes", "bytes", "above", ("state",))
+LAG_SECONDS = CheckType("postgresql_replication_lag", "seconds", "above", ("state",))
+SLOTS = CheckType("postgresql_slot_retained_bytes", "bytes", "above", ("active",))
+XID_AGE = CheckType("postgresql_xid_age", "ratio", "above", ("age", "limit"))
+MXID_AGE = CheckType("postgresql_mxid_age", "ratio", "above", ("age", "limit"))
+INVALID_INDEXES = CheckType("postgresql_invalid_indexes", "count", "above", ("indexes",))
+DEAD_ROWS = CheckType("postgresql_dead_rows", "ratio", "above", ("table", "dead_rows", "live_rows", "bytes"))
+INDEX_BLOAT = CheckType("postgresql_index_bloat", "ratio", "above", ("index", "bytes", "untold"))
+SIZE = CheckType("postgresql_size", "bytes", None, ("databases_bytes",))
+DISK = CheckType("postgresql_disk", "ratio", "above", ("used_bytes", "capacity_bytes", "wal_bytes"))
+CACHE = CheckType("postgresql_cache_hits", "ratio", "below", ("blocks",))
+
+# What is left behind (invalid_index), held (held_by) or overrun stands in the action's after.
+_TABLE = ("seconds", "bytes", "live_rows", "dead_rows", "dead_ratio", "xid_age", "changed_rows", "bytes_reclaimed")
+_INDEX = ("seconds", "bytes", "bytes_reclaimed", "bloat", "method", "invalid_index")
+VACUUM = ActionType(
+    "vacuum", "maintain",
+    (*_TABLE, "bytes_reusable", "analyze", "freeze", "held_by", "overrun_seconds", "size_after"),
+)  # fmt: skip
+ANALYZE = ActionType("analyze", "maintain", _TABLE)
+REINDEX = ActionType("reindex", "maintain", (*_INDEX, "size_after"))
+DROP_INDEX = ActionType("drop_index", "maintain", _INDEX)

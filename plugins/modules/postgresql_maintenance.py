@@ -1,0 +1,230 @@
+#!/usr/bin/python
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: postgresql_maintenance
+short_description: Vacuum, analyze and rebuild what a measurement says is due
+version_added: 0.1.0
+description:
+  - Measures dead rows, changes since the last analyze, ages of transaction ids, index bloat and invalid indexes, and
+    does what these call for, the worst first. What is healthy is not touched; the result says why nothing was due.
+  - Indexes are only ever rebuilt and dropped C(CONCURRENTLY). Nobody else waits longer than O(lock_timeout) for a
+    lock of this module; when somebody would, the work is cancelled and left for the next run.
+  - Work that would not end before the run's deadline is not begun, and work that still runs then is cancelled on the
+    server. The exception is a vacuum against wraparound (O(wraparound_age)), which may end late.
+  - What an interrupted rebuild leaves behind is removed at once where time allows, else by the next run.
+extends_documentation_fragment:
+  - day2.ops._attributes
+  - day2.ops._postgresql
+  - day2.ops._run
+options:
+  schemas:
+    description: Only tables in these schemas. Without it, all schemas but those of the server itself.
+    type: list
+    elements: str
+    default: []
+  tables:
+    description:
+      - Only these tables, written as V(table) or V(schema.table); names that need it in double quotes. Case is kept.
+      - A partitioned table stands for all its partitions. Tables of extensions are left alone unless named here.
+    type: list
+    elements: str
+    default: []
+  operations:
+    description: What may be done.
+    type: list
+    elements: str
+    choices: [vacuum, analyze, reindex, drop_index]
+    default: [vacuum, analyze, reindex, drop_index]
+  vacuum_min_dead_rows:
+    description: A table with fewer dead rows is not vacuumed for them.
+    type: int
+    default: 10000
+  vacuum_dead_ratio:
+    description: The share of dead rows from which on a table is vacuumed.
+    type: float
+    default: 0.1
+  freeze_age:
+    description: A table whose oldest transaction id is this far back is vacuumed with C(FREEZE).
+    type: int
+    default: 150000000
+  freeze_mxid_age:
+    description: A table whose oldest multixact is this far back is vacuumed with C(FREEZE).
+    type: int
+    default: 300000000
+  wraparound_age:
+    description: From this age on a vacuum goes first, and may end after the deadline once it was begun.
+    type: int
+    default: 1200000000
+  vacuum_truncate:
+    description: Whether vacuum may cut off the empty end of a table, which locks out readers for a moment.
+    type: bool
+    default: false
+  analyze_min_rows:
+    description: A table with fewer changed rows is not analysed for them.
+    type: int
+    default: 1000
+  analyze_ratio:
+    description: The share of changed rows from which on a table is analysed. One that never was always is.
+    type: float
+    default: 0.1
+  index_bloat_ratio:
+    description: The share of an index that a rebuild would give back, from which on it is rebuilt.
+    type: float
+    default: 0.3
+  index_min_bytes:
+    description: Smaller indexes are not rebuilt for bloat.
+    type: int
+    default: 10485760
+  index_probe_bytes:
+    description:
+      - How many bytes of indexes, in all, may be read through to measure bloat with C(pgstattuple), where that
+        extension is installed. Those that look worst from the catalogs are read first; the rest is judged by estimate.
+    type: int
+    default: 1073741824
+  max_transaction_age:
+    description:
+      - A rebuild waits for all transactions that are open when it begins. It is left for the next run while one is
+        older than this many seconds, and the result names it.
+    type: float
+    default: 60
+  lock_timeout:
+    description: How many seconds anybody may wait for a lock because of this module, and it for a lock of others.
+    type: float
+    default: 2
+  server_slots:
+    description: How many runs may vacuum or rebuild on one server at a time, over all its databases.
+    type: int
+    default: 1
+  slot_wait:
+    description: How many seconds to wait for such a slot before heavy work is left for the next run.
+    type: float
+    default: 60
+  throughput:
+    description:
+      - Bytes per second that earlier runs have learnt, as RV(throughput) returns them. They make predictions better.
+    type: dict
+    default: {}
+    suboptions:
+      vacuum:
+        description: Of vacuum.
+        type: float
+      analyze:
+        description: Of analyze.
+        type: float
+      reindex:
+        description: Of rebuilds.
+        type: float
+  assume_actions:
+    description:
+      - Actions that an earlier step has planned. Rows that they will delete (C(predicted.rows_deleted), the subject
+        being the table) count as dead, so that a rehearsal shows what the run will do.
+    type: list
+    elements: dict
+    default: []
+  brake:
+    description:
+      - Load at which nothing new is begun. At twice the given waiting sessions and lag, running work is cancelled.
+    type: dict
+    suboptions:
+      blocked_sessions:
+        description: So many sessions wait for locks.
+        type: int
+        default: 20
+      replica_lag:
+        description: A replica is so many seconds behind.
+        type: float
+        default: 60
+      replica_lag_bytes:
+        description: A replica is so many bytes behind.
+        type: int
+        default: 1073741824
+      disk_capacity_bytes:
+        description: The size of the server's disk, which the server cannot tell.
+        type: int
+      disk_free_bytes:
+        description: At least so much of the disk must be free. Needs O(brake.disk_capacity_bytes).
+        type: int
+      wait:
+        description: How many seconds to wait for the load to pass before an action is left for the next run.
+        type: float
+        default: 60
+      required:
+        description: Whether lag or disk that cannot be read count as too much.
+        type: bool
+        default: false
+author:
+  - day2.ops maintainers (@day2-ops)
+"""
+
+EXAMPLES = r"""
+- name: Maintain the database, in the window
+  day2.ops.postgresql_maintenance:
+    login_host: db1.example.com
+    login_user: day2_maintenance
+    login_password: "{{ vault_day2_maintenance }}"
+    login_db: shop
+
+- name: Show what one schema would need
+  day2.ops.postgresql_maintenance:
+    login_host: db1.example.com
+    login_user: day2_maintenance
+    login_password: "{{ vault_day2_maintenance }}"
+    login_db: shop
+    schemas: [billing]
+    index_bloat_ratio: 0.4
+  check_mode: true
+"""
+
+RETURN = r"""
+checks:
+  description: What was found, one entry per subject.
+  returned: always
+  type: list
+  elements: dict
+actions:
+  description: What was planned, done or left, each with its reason, and what was measured before and after.
+  returned: always
+  type: list
+  elements: dict
+error:
+  description: What went wrong, as C(kind) and C(message); null when nothing did.
+  returned: always
+  type: dict
+plan_summary:
+  description: One sentence on what was measured and what follows; why nothing is due when nothing is.
+  returned: always
+  type: str
+  sample: "7 tables, 15 indexes measured; nothing is due: most dead rows 0.3 % (public.orders)."
+throughput:
+  description: Bytes per second of each kind of work, as learnt on this server; give it to the next run.
+  returned: always
+  type: dict
+  sample: {analyze: 50000000, reindex: 81000000, vacuum: 133000000}
+"""
+
+from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
+from ansible_collections.day2.ops.plugins.module_utils._core.module import run_module
+from ansible_collections.day2.ops.plugins.module_utils._postgresql import maintenance
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.spec import postgresql_spec
+
+
+def spec() -> ArgumentSpec:
+    return postgresql_spec().merge(
+        maintenance.scope_spec(),
+        maintenance.policy_spec(),
+        maintenance.brake_spec(),
+    )
+
+
+def main() -> None:
+    run_module(spec(), maintenance.maintain)
+
+
+if __name__ == "__main__":
+    main()
