@@ -23,8 +23,9 @@ extends_documentation_fragment:
 options:
   thresholds:
     description:
-      - At which values findings become V(warn) and V(crit), as a dictionary of C(warn) and C(crit) per check. What is left out has its
-        default, null turns a threshold off. Seconds, bytes and counts are whole numbers, ratios are of 1.
+      - At which values findings become V(warn) and V(crit), as a dictionary of C(warn) and C(crit) per check. What is
+        left out has its default, null turns a threshold off. Seconds, bytes and counts are whole numbers, ratios are
+        of 1.
       - C(blocked_sessions) 5 and 20; C(cache_hits) below 0.9; C(connections) 0.8 and 0.95; C(dead_rows) 0.2 and 0.5;
         C(disk) 0.7 and 0.9; C(idle_in_transaction) 300 and 3600 s; C(index_bloat) 0.5; C(invalid_indexes) 1;
         C(long_transaction) 3600 and 14400 s; C(mxid_age) and C(xid_age) 0.25 and 0.5; C(prepared_transaction) 300 and
