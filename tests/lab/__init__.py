@@ -17,6 +17,7 @@ from .tls import Authority, Certificate
 __all__ = [
     "CHECKOUT",
     "MAJORS",
+    "S3",
     "Authority",
     "Certificate",
     "HangingServer",
@@ -26,5 +27,4 @@ __all__ = [
     "Postgres",
     "Proxy",
     "Redis",
-    "S3",
 ]

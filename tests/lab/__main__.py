@@ -74,7 +74,9 @@ def _up(state: State, parts: list[str], scale: float) -> int:
             if found["complete"] and all(server.running for server in state.servers()):
                 if found["parts"] != parts:
                     had = ",".join(found["parts"]) or "nothing"
-                    raise LabError(f"The lab is up with other parts (--with {had}): stop it first with: python -m tests.lab down")
+                    raise LabError(
+                        f"The lab is up with other parts (--with {had}): stop it first with: python -m tests.lab down"
+                    )
                 print("The lab is up already.")
                 return _status(state)
             state.clear()
@@ -131,7 +133,12 @@ def _build(lab: Lab, parts: Sequence[str], scale: float) -> dict[str, Any]:
         for mode in ("session", "transaction"):
             pooler = lab.pgbouncer(main, mode)
             steps.done(f"PgBouncer ({mode}) at {pooler.host}:{pooler.port}")
-    names = {"database": demo.DATABASE, "owner": demo.OWNER, "maintenance_role": demo.MAINTENANCE, "observe_role": demo.OBSERVE}
+    names = {
+        "database": demo.DATABASE,
+        "owner": demo.OWNER,
+        "maintenance_role": demo.MAINTENANCE,
+        "observe_role": demo.OBSERVE,
+    }
     return {"servers": with_data, **names}
 
 
@@ -143,7 +150,15 @@ def _status(state: State) -> int:
     servers = state.servers()
     rows = [("server", "kind", "version", "address", "pid", "state")]
     rows += [
-        (one.name, one.kind, one.version or "-", one.address, str(one.process.pid), "running" if one.running else "gone") for one in servers
+        (
+            one.name,
+            one.kind,
+            one.version or "-",
+            one.address,
+            str(one.process.pid),
+            "running" if one.running else "gone",
+        )
+        for one in servers
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
@@ -211,10 +226,21 @@ def _scale(text: str) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.lab", description="Real servers for the demo.")
     parser.add_argument("command", choices=("up", "status", "down", "env"))
-    parser.add_argument("--state", type=Path, default=CHECKOUT / ".lab", help="state folder (default: .lab in the checkout)")
+    parser.add_argument(
+        "--state", type=Path, default=CHECKOUT / ".lab", help="state folder (default: .lab in the checkout)"
+    )
     more = "; ".join(f"{part}: {text}" for part, text in PARTS.items())
-    parser.add_argument("--with", dest="parts", type=_parts, default=[], metavar="PART[,PART…]", help=f"more servers than PostgreSQL 18, Redis and S3: {more}; all")
-    parser.add_argument("--scale", type=_scale, default=1.0, help="amount of demo data; 1 is some two million rows, 0 none")
+    parser.add_argument(
+        "--with",
+        dest="parts",
+        type=_parts,
+        default=[],
+        metavar="PART[,PART…]",
+        help=f"more servers than PostgreSQL 18, Redis and S3: {more}; all",
+    )
+    parser.add_argument(
+        "--scale", type=_scale, default=1.0, help="amount of demo data; 1 is some two million rows, 0 none"
+    )
     chosen = parser.parse_args(arguments)
     state = State(chosen.state.absolute())
     try:

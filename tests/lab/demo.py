@@ -4,8 +4,8 @@
 
 """The demo's data: a workflow service that ran for two years with nobody looking after its database.
 
-Millions of rows on both sides of every retention limit, dead tuples, bloated indexes, stale statistics and the leftover of an
-interrupted REINDEX CONCURRENTLY. The same seed gives the same data; ages are relative to the moment of filling.
+Millions of rows on both sides of every retention limit, dead tuples, bloated indexes, stale statistics, and the
+leftover of an interrupted REINDEX CONCURRENTLY. The same seed gives the same data; ages count from now.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,8 +30,13 @@ OBSERVE = "day2_observe"
 LEFTOVER = "audit_logs_actor_idx_ccnew"
 
 # Rows at scale 1.
-USERS, KEYS, WORKFLOWS, EXECUTIONS, EVENTS, LOGS = 5_000, 8_000, 120_000, 1_200_000, 900_000, 450_000
+USERS, KEYS, WORKFLOWS, EXECUTIONS, EVENTS, LOGS = 5_000, 8_000, 120_000, 1_000_000, 700_000, 450_000
 MONTHS = 25
+TABLES = ("users", "api_keys", "workflows", "workflow_versions", "execution_logs", "audit_events", "audit_logs")
+_APPLICATION = "lab-fill"
+_SESSION = (
+    "SET synchronous_commit = off; SET maintenance_work_mem = '256MB'; SET work_mem = '64MB'; SELECT setseed(0.42)"
+)
 
 SCHEMA = """
 CREATE TABLE users (
@@ -98,9 +103,10 @@ SELECT i, format('user%%s@example.com', i), format('User %%s', i), at,
        CASE WHEN random() < 0.06 THEN %(now)s - interval '1 day' * random() * 300 END
 FROM (SELECT i, %(now)s - interval '1 day' * (30 + random() * 700) AS at FROM generate_series(1, %(users)s) i) s;
 INSERT INTO roles VALUES (1, 'viewer'), (2, 'editor'), (3, 'operator'), (4, 'admin');
-INSERT INTO user_roles SELECT id, 1 + (random() ^ 3 * 3.99)::int %% 4 FROM users;
+INSERT INTO user_roles SELECT id, 1 + floor(4 * random() ^ 3) FROM users;
 INSERT INTO api_keys
-SELECT i, 1 + floor(random() * %(users)s), (ARRAY['ci', 'laptop', 'backup', 'grafana', 'terraform'])[1 + floor(random() * 5)],
+SELECT i, 1 + floor(random() * %(users)s),
+       (string_to_array('ci laptop backup grafana terraform', ' '))[1 + floor(random() * 5)],
        'sha256:' || md5(i::text || 'a') || md5(i::text || 'b'), at,
        CASE WHEN random() < 0.85 THEN at + ((%(now)s - at) * random()) END,
        CASE WHEN random() < 0.15 THEN %(now)s - interval '1 day' * random() * 20 END
@@ -109,26 +115,34 @@ FROM (SELECT i, %(now)s - interval '1 day' * (1 + random() * 700) AS at FROM gen
 
 WORKFLOWS_SQL = """
 INSERT INTO workflows
-SELECT i, 1 + floor(random() * %(users)s), format('%%s-%%s', (ARRAY['import', 'report', 'sync', 'train', 'export', 'notify'])[1 + i %% 6], i),
-       CASE WHEN age > 10 THEN (ARRAY['completed', 'completed', 'completed', 'completed', 'completed', 'failed', 'failed', 'cancelled', 'running', 'pending'])[1 + floor(random() * 10)]
-            ELSE (ARRAY['completed', 'running', 'pending', 'failed'])[1 + floor(random() * 4)] END,
+SELECT i, 1 + floor(random() * %(users)s),
+       (string_to_array('import report sync train export notify', ' '))[1 + i %% 6] || '-' || i,
+       (string_to_array(CASE WHEN age > 10 THEN
+           'completed completed completed completed completed completed completed failed failed cancelled' ELSE
+           'completed completed completed completed running running running pending pending failed' END, ' ')
+       )[1 + floor(random() * 10)],
        0, %(now)s - interval '1 day' * (age + random() * 20), %(now)s - interval '1 day' * age
-FROM (SELECT i, 730 * (1 - i::float8 / %(workflows)s) ^ 2.5 + random() * 0.2 AS age FROM generate_series(1, %(workflows)s) i) s;
+FROM (SELECT i, 730 * (1 - i::float8 / %(workflows)s) ^ 2.5 + random() * 0.2 AS age
+      FROM generate_series(1, %(workflows)s) i) s;
 """
 
 VERSIONS_SQL = """
 INSERT INTO workflow_versions
-SELECT w * 50 + v, w, v, %(now)s - interval '1 day' * (730 * (1 - w::float8 / %(workflows)s) ^ 2.5 * v / n),
-       ('{"steps": ["fetch", "transform", "store"], "timeout": 300, "retries": {"limit": 3, "delay": 10}, "revision": ' || v || '}')::jsonb
-FROM (SELECT w, CASE WHEN w %% 20 = 0 THEN 11 + w %% 30 ELSE 1 + w %% 4 END AS n FROM generate_series(1, %(workflows)s) w) s,
+SELECT w * 50 + v, w, v,
+       %(now)s - interval '1 day' * (1 + 730 * (1 - w::float8 / %(workflows)s) ^ 2.5) * (n - v + 1) / n,
+       ('{"steps": ["fetch", "transform", "store"], "timeout": 300, "retries": {"limit": 3, "delay": 10}, "revision": '
+        || v || '}')::jsonb
+FROM (SELECT w, CASE WHEN w %% 20 = 0 THEN 11 + w %% 30 ELSE 1 + w %% 4 END AS n
+      FROM generate_series(1, %(workflows)s) w) s,
      LATERAL generate_series(1, n) v;
 """
 
 EXECUTIONS_SQL = """
 INSERT INTO execution_logs
 SELECT i, 1 + floor((1 - random() ^ 2) * (%(workflows)s - 1)),
-       (ARRAY['INFO', 'INFO', 'INFO', 'INFO', 'INFO', 'INFO', 'DEBUG', 'DEBUG', 'WARN', 'ERROR'])[1 + floor(random() * 10)],
-       (ARRAY['step finished', 'step started', 'waiting for the queue', 'retrying after a timeout', 'model answered'])[1 + floor(random() * 5)] || ' [' || i || ']',
+       (string_to_array('INFO INFO INFO INFO INFO INFO DEBUG DEBUG WARN ERROR', ' '))[1 + floor(random() * 10)],
+       (string_to_array('step finished,step started,waiting for the queue,retrying,model answered', ',')
+       )[1 + floor(random() * 5)] || ' [' || i || ']',
        floor(random() * 9000),
        %(now)s - interval '1 second' * (1 + 62985600 * (1 - i::float8 / %(executions)s) ^ 3)
 FROM generate_series(1, %(executions)s) i;
@@ -137,7 +151,8 @@ FROM generate_series(1, %(executions)s) i;
 EVENTS_SQL = """
 INSERT INTO audit_events
 SELECT i, %(now)s - interval '1 second' * (1 + 62985600 * (1 - i::float8 / %(events)s) ^ 2.2),
-       (ARRAY['login', 'login', 'login', 'logout', 'workflow_created', 'workflow_deleted', 'settings_changed', 'authentication_failed', 'permission_denied', 'key_created'])[1 + floor(random() * 10)],
+       (string_to_array('login login login logout workflow_created workflow_deleted settings_changed '
+        'authentication_failed permission_denied key_created', ' '))[1 + floor(random() * 10)],
        CASE WHEN random() < 0.97 THEN 1 + floor(random() ^ 2 * %(users)s) END,
        inet '10.0.0.0' + floor(random() * 5000000)::bigint,
        ('{"session": ' || i || ', "client": "web"}')::jsonb
@@ -146,9 +161,10 @@ FROM generate_series(1, %(events)s) i;
 
 LOGS_SQL = """
 INSERT INTO audit_logs
-SELECT i, format('user%%s@example.com', 1 + floor(random() * %(users)s)),
-       (ARRAY['create', 'update', 'delete', 'read', 'approve'])[1 + floor(random() * 5)],
-       (ARRAY['workflow', 'secret', 'role', 'dashboard'])[1 + floor(random() * 4)] || '/' || floor(random() * 100000),
+SELECT i, 'user' || floor(1 + random() * %(users)s) || '@example.com',
+       (string_to_array('create update delete read approve', ' '))[1 + floor(random() * 5)],
+       (string_to_array('workflow secret role dashboard', ' '))[1 + floor(random() * 4)]
+        || '/' || floor(random() * 100000),
        %(now)s - interval '1 second' * (1 + 62985600 * (1 - i::float8 / %(logs)s) ^ 2)
 FROM generate_series(1, %(logs)s) i;
 """
@@ -163,12 +179,19 @@ class Filled:
 
 
 def _counts(scale: float) -> dict[str, int]:
-    whole = {"users": USERS, "keys": KEYS, "workflows": WORKFLOWS, "executions": EXECUTIONS, "events": EVENTS, "logs": LOGS}
+    whole = {
+        "users": USERS,
+        "keys": KEYS,
+        "workflows": WORKFLOWS,
+        "executions": EXECUTIONS,
+        "events": EVENTS,
+        "logs": LOGS,
+    }
     return {name: max(50, round(rows * scale)) for name, rows in whole.items()}
 
 
 def create_roles(postgres: Postgres) -> None:
-    """The owner, and the two roles that the collection works as. Ordinary roles may not connect to database postgres."""
+    """The owner, and the two roles that the collection works as. Others may not connect to database postgres."""
     postgres.create_role(OWNER)
     postgres.create_role(MAINTENANCE, member_of=("pg_monitor", OWNER))
     postgres.create_role(OBSERVE, member_of=("pg_monitor",))
@@ -177,7 +200,9 @@ def create_roles(postgres: Postgres) -> None:
         cursor.execute(sql.SQL("GRANT CONNECT ON DATABASE postgres TO {}").format(sql.Identifier(MAINTENANCE)))
 
 
-def fill(postgres: Postgres, scale: float = 1.0, database: str = DATABASE, say: Callable[[str], object] = lambda _text: None) -> Filled:
+def fill(
+    postgres: Postgres, scale: float = 1.0, database: str = DATABASE, say: Callable[[str], object] = lambda _text: None
+) -> Filled:
     """Create the roles (once per server), the database and its rows. About half a minute at scale 1 on two cores."""
     if OWNER not in postgres.passwords:
         create_roles(postgres)
@@ -196,12 +221,13 @@ def fill(postgres: Postgres, scale: float = 1.0, database: str = DATABASE, say: 
     filler.run([SCHEMA + _partitions(now)])
     say("people and workflows, their versions and logs")
     with ThreadPoolExecutor(2) as pool:
-        streams = [
-            pool.submit(filler.audit),
-            pool.submit(filler.workflows),
-        ]
-        for stream in streams:
-            stream.result()
+        try:
+            for stream in [pool.submit(filler.audit), pool.submit(filler.workflows)]:
+                stream.result()
+        except BaseException:
+            # Or a Ctrl-C would wait for statements of many seconds.
+            filler.cancel()
+            raise
     say("foreign keys, two years of neglect")
     filler.run(_KEYS)
     filler.neglect()
@@ -209,7 +235,7 @@ def fill(postgres: Postgres, scale: float = 1.0, database: str = DATABASE, say: 
     filler.workload()
     with postgres.cursor(database) as cursor:
         rows = {}
-        for table in ("users", "api_keys", "workflows", "workflow_versions", "execution_logs", "audit_events", "audit_logs"):
+        for table in TABLES:
             cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table)))
             found = cursor.fetchone()
             rows[table] = int(found[0]) if found else 0
@@ -223,7 +249,10 @@ def _partitions(now: datetime) -> str:
     for month in range(first, first + MONTHS + 1):
         low, high = (f"{number // 12:04d}-{number % 12 + 1:02d}-01 00:00:00+00" for number in (month, month + 1))
         name = f"execution_logs_{month // 12:04d}_{month % 12 + 1:02d}"
-        statements.append(f"CREATE TABLE {name} PARTITION OF execution_logs FOR VALUES FROM ('{low}') TO ('{high}') WITH (autovacuum_enabled = false);")
+        statements.append(
+            f"CREATE TABLE {name} PARTITION OF execution_logs FOR VALUES FROM ('{low}') TO ('{high}')"
+            " WITH (autovacuum_enabled = false);"
+        )
     return "\n".join(statements)
 
 
@@ -243,10 +272,17 @@ class _Filler:
 
     def run(self, statements: Sequence[str]) -> None:
         """As the owner, on one connection, each statement on its own."""
-        with self._postgres.cursor(self._database, OWNER) as cursor:
-            cursor.execute("SET synchronous_commit = off; SET maintenance_work_mem = '256MB'; SET work_mem = '64MB'; SELECT setseed(0.42)")
+        with self._postgres.cursor(self._database, OWNER, application_name=_APPLICATION) as cursor:
+            cursor.execute(_SESSION)
             for statement in statements:
                 cursor.execute(statement, self._values if "%(" in statement else None)
+
+    def cancel(self) -> None:
+        """End what fills this database."""
+        self._postgres.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND application_name = %s",
+            (self._database, _APPLICATION),
+        )
 
     def audit(self) -> None:
         self.run(
@@ -282,11 +318,11 @@ class _Filler:
         """Dead tuples and statistics that no longer fit."""
         self.run(
             (
-                # Rows go one by one, all over the table; the vacuum then empties their places in the index pages, too.
+                # Rows go one by one, all over the table; the vacuum then empties their places in the index pages.
                 "DELETE FROM audit_events WHERE abs(hashint8(id)::bigint) % 100 < 58",
                 "VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF) audit_events",
                 "ANALYZE audit_events",
-                "UPDATE audit_events SET detail = detail || '{\"checked\": true}' WHERE abs(hashint8(id)::bigint) % 100 >= 88",
+                "UPDATE audit_events SET ip = ip + 1 WHERE abs(hashint8(id)::bigint) % 100 >= 88",
                 "ANALYZE users, api_keys, user_roles, workflows, workflow_versions",
                 "UPDATE workflows SET attempts = attempts + 1 WHERE id % 3 = 0",
                 "UPDATE workflows SET attempts = attempts + 1 WHERE id % 5 = 0",
@@ -295,14 +331,19 @@ class _Filler:
         )
 
     def leave_invalid_index(self) -> None:
-        """REINDEX CONCURRENTLY waits for a transaction that wrote to the table, is cancelled, and leaves its new index."""
-        with closing(self._postgres.connect(self._database, OWNER, autocommit=False)) as writer, writer.cursor() as held:
+        """REINDEX CONCURRENTLY waits for a transaction that writes there, is cancelled, and leaves its new index."""
+        with (
+            closing(self._postgres.connect(self._database, OWNER, autocommit=False)) as writer,
+            writer.cursor() as held,
+            self._postgres.cursor(self._database, OWNER) as cursor,
+        ):
             held.execute("LOCK TABLE audit_logs IN ROW EXCLUSIVE MODE")
-            with self._postgres.cursor(self._database, OWNER) as cursor:
-                cursor.execute("SET statement_timeout = '400ms'")
-                try:
+            for timeout in (200, 1000, 5000, 20000):
+                cursor.execute("SELECT set_config('statement_timeout', %s, false)", (str(timeout),))
+                with suppress(errors.QueryCanceled):
                     cursor.execute("REINDEX INDEX CONCURRENTLY audit_logs_actor_idx")
-                except errors.QueryCanceled:
+                cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (LEFTOVER,))
+                if cursor.fetchone() == (True,):
                     return
         raise LabError(f"Failed to leave the invalid index {LEFTOVER}: REINDEX CONCURRENTLY was not held up")
 
@@ -314,15 +355,19 @@ class _Filler:
         with self._postgres.cursor(self._database, OWNER) as cursor:
             for _ in range(300):
                 cursor.execute("SELECT status FROM workflows WHERE id = %s", (dice.randint(1, workflows),))
-                cursor.execute("SELECT count(*) FROM workflow_versions WHERE workflow_id = %s", (dice.randint(1, workflows),))
+                cursor.execute(
+                    "SELECT count(*) FROM workflow_versions WHERE workflow_id = %s", (dice.randint(1, workflows),)
+                )
             for _ in range(100):
                 cursor.execute("SELECT email FROM users WHERE id = %s", (dice.randint(1, users),))
             for _ in range(5):
-                cursor.execute("SELECT count(*) FROM audit_logs WHERE object = %s", (f"secret/{dice.randint(1, 100000)}",))
+                cursor.execute(
+                    "SELECT count(*) FROM audit_logs WHERE object = %s", (f"secret/{dice.randint(1, 100000)}",)
+                )
 
 
 def fill_redis(server: Redis, scale: float = 1.0) -> int:
-    """Sessions and caches that expire, counters and forgotten results that do not, two big keys. Returns the number of keys."""
+    """Sessions and caches that expire, results that do not, two big keys. Returns the number of keys."""
     dice = random.Random(42)
     with server.client() as client:
         pipe = client.pipeline(transaction=False)

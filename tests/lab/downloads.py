@@ -78,21 +78,29 @@ def _unpack_valkey(into: Path) -> None:
 
 def _fetch_debian(packages: tuple[str, ...], into: Path) -> None:
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        raise LabError(f"Failed to get {packages[0]}: it comes from Debian, and this machine has no apt-get; put {packages[0]} on PATH")
+        raise LabError(
+            f"Failed to get {packages[0]}: it comes from Debian, and here is no apt-get; put {packages[0]} on PATH"
+        )
     with tempfile.TemporaryDirectory(dir=into.parent) as scratch:
         options = ["-qq", "-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else ["-qq"]
-        done = subprocess.run(["apt-get", *options, "download", *packages], cwd=scratch, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["apt-get", *options, "download", *packages], cwd=scratch, capture_output=True, text=True, check=False
+        )
         if done.returncode:
-            # The package lists may be missing or old: fetch them into the scratch folder, the system's stay as they are.
+            # The package lists may be missing or old: fetch them into the scratch folder; the system's stay.
             private = [*options]
             for key in ("Dir::State::lists", "Dir::Cache"):
                 place = Path(scratch, key.replace("::", "-"), "partial")
                 place.mkdir(parents=True)
                 private += ["-o", f"{key}={place.parent}"]
             subprocess.run(["apt-get", *private, "update"], cwd=scratch, capture_output=True, text=True, check=False)
-            done = subprocess.run(["apt-get", *private, "download", *packages], cwd=scratch, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                ["apt-get", *private, "download", *packages], cwd=scratch, capture_output=True, text=True, check=False
+            )
         if done.returncode:
-            raise LabError(f"Failed to download the Debian packages {' '.join(packages)}: {done.stderr.strip()[-1000:]}")
+            raise LabError(
+                f"Failed to download the Debian packages {' '.join(packages)}: {done.stderr.strip()[-1000:]}"
+            )
         tree = Path(scratch, "tree")
         for package in Path(scratch).glob("*.deb"):
             subprocess.run(["dpkg-deb", "-x", str(package), str(tree)], check=True, capture_output=True)
@@ -117,7 +125,12 @@ class Programs:
         for base in (self._cache, self._fallback):
             folder = base / name
             stamp = folder.parent / f".{folder.name}-version"
-            if folder.is_dir() and stamp.is_file() and stamp.read_text(encoding="utf-8") == version and os.access(folder, os.X_OK):
+            if (
+                folder.is_dir()
+                and stamp.is_file()
+                and stamp.read_text(encoding="utf-8") == version
+                and os.access(folder, os.X_OK)
+            ):
                 return folder
             try:
                 with self._locked(folder.parent):
@@ -148,7 +161,9 @@ class Programs:
         if installed := shutil.which(program, path="/usr/sbin:/usr/bin:" + os.environ.get("PATH", "")):
             return Path(installed), ""
         tree = self._get(packages[0], " ".join(packages), lambda into: _fetch_debian(packages, into))
-        found = next((tree / place / program for place in ("usr/sbin", "usr/bin") if (tree / place / program).exists()), None)
+        found = next(
+            (tree / place / program for place in ("usr/sbin", "usr/bin") if (tree / place / program).exists()), None
+        )
         if found is None:
             raise LabError(f"Failed to find {program} in the Debian package {packages[0]}")
         return found, ":".join(str(place) for place in (tree / "usr/lib").glob("*-linux-gnu*"))

@@ -4,10 +4,10 @@
 
 """Fixtures with real servers. tests/conftest.py: pytest_plugins = ["tests.lab.fixtures"].
 
-    def test_one(pg18): ...                      # the session's PostgreSQL 18
-    @all_majors                                  # or: @majors(14, 18)
-    def test_each(pg): ...
-    def test_data(database): ...                 # a fresh database on pg
+def test_one(pg18): ...                      # the session's PostgreSQL 18
+@all_majors                                  # or: @majors(14, 18)
+def test_each(pg): ...
+def test_data(database): ...                 # a fresh database on pg
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    """The session's lab. Servers that a test starts in it live until the end of the session, unless the test stops them."""
+    """The session's lab. Servers that a test starts in it live until the session ends, unless the test stops them."""
     with Lab() as made:
         yield made
 
@@ -81,7 +81,7 @@ def _shared(lab: Lab, major: int) -> Postgres:
 
 @pytest.fixture
 def pg(lab: Lab, request: pytest.FixtureRequest) -> Postgres:
-    """A PostgreSQL server with the roles orchestrator, day2_maintenance and day2_observe; 18 unless @majors says otherwise."""
+    """A PostgreSQL server with the roles of the demo (see demo.create_roles); 18 unless @majors says otherwise."""
     return _shared(lab, getattr(request, "param", MAJORS[-1]))
 
 
@@ -95,7 +95,11 @@ def new_database() -> Iterator[Callable[..., Database]]:
     """Makes fresh databases: new_database(pg18, owner="orchestrator"). They are dropped after the test."""
     made: list[Database] = []
 
-    def make(server: Postgres, owner: str | None = demo.OWNER, extensions: tuple[str, ...] = ("pgstattuple", "pg_stat_statements")) -> Database:
+    def make(
+        server: Postgres,
+        owner: str | None = demo.OWNER,
+        extensions: tuple[str, ...] = ("pgstattuple", "pg_stat_statements"),
+    ) -> Database:
         database = Database(server, f"test_{secrets.token_hex(5)}")
         server.create_database(database.name, owner=owner)
         made.append(database)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,18 +28,25 @@ from .tls import Authority
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # PostgreSQL's socket path, with its name and a server's folder, must stay below 108 bytes.
-_LONGEST_ROOT = 60
+_LONGEST_ROOT = 50
 
 
 def _temporary_folder() -> Path:
     account = service_account()
     for place in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):
-        if place.is_dir() and os.access(place, os.W_OK) and reachable(place, account) and len(str(place)) < _LONGEST_ROOT - 20:
+        if (
+            place.is_dir()
+            and os.access(place, os.W_OK)
+            and reachable(place, account)
+            and len(str(place)) < _LONGEST_ROOT - 20
+        ):
             root = Path(tempfile.mkdtemp(prefix=sweep.PREFIX, dir=place)).resolve()
             root.chmod(0o711)
             (root / sweep.MARKER).touch(0o600)
             return root
-    raise LabError("Failed to make the temporary folder: TMPDIR, /tmp and /var/tmp are closed to the servers' user, or too long")
+    raise LabError(
+        "Failed to make the temporary folder: TMPDIR, /tmp and /var/tmp are closed to the servers' user, or too long"
+    )
 
 
 class Lab:
@@ -49,15 +57,20 @@ class Lab:
 
     def __init__(self, cache: Path | None = None) -> None:
         self.account = service_account()
-        self.root = _temporary_folder()
         self._owner = os.getpid()
         self._released = False
-        self._guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(Path(sweep.__file__)), str(self.root)],
-            stdin=subprocess.PIPE,
-            cwd="/",
-            start_new_session=True,
-        )
+        # No signal between the folder and its guard: the folder would be left behind.
+        signals = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        try:
+            self.root = _temporary_folder()
+            self._guard = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(Path(sweep.__file__)), str(self.root)],
+                stdin=subprocess.PIPE,
+                cwd="/",
+                start_new_session=True,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         self.programs = Programs(cache or CHECKOUT / ".cache" / "lab", self.root / "programs")
         self._authority: Authority | None = None
         self.servers: dict[str, Postgres | PgBouncer | Redis | S3] = {}
@@ -66,8 +79,8 @@ class Lab:
     # -- servers
 
     def _folder(self, name: str) -> Path:
-        if not name.replace("-", "").replace("_", "").isalnum() or len(name) > 30:
-            raise LabError(f"Failed to name a server {name!r}: use up to 30 letters, digits, - and _")
+        if not name.replace("-", "").replace("_", "").isalnum() or len(name) > 40:
+            raise LabError(f"Failed to name a server {name!r}: use up to 40 letters, digits, - and _")
         if name in self.servers or (self.root / name).exists():
             raise LabError(f"Failed to start {name}: the lab has a server of that name")
         return give_folder(self.root / name, self.account)
@@ -89,7 +102,14 @@ class Lab:
             self._authority = Authority(self.root / "tls", self.account)
         return self._authority
 
-    def postgres(self, major: int = MAJORS[-1], name: str = "main", settings: Mapping[str, object] | None = None, *, tls: bool = False) -> Postgres:
+    def postgres(
+        self,
+        major: int = MAJORS[-1],
+        name: str = "main",
+        settings: Mapping[str, object] | None = None,
+        *,
+        tls: bool = False,
+    ) -> Postgres:
         """A new PostgreSQL server, running. tls: only encrypted TCP connections, certificate for localhost."""
         programs = self._readable(self.programs.postgresql(major))
         texts = {key: str(value) for key, value in (settings or {}).items()}
@@ -111,7 +131,9 @@ class Lab:
         self.servers[name] = server
         return server
 
-    def redis(self, name: str = "redis", *, flavour: str = "valkey", settings: Mapping[str, object] | None = None) -> Redis:
+    def redis(
+        self, name: str = "redis", *, flavour: str = "valkey", settings: Mapping[str, object] | None = None
+    ) -> Redis:
         """A Redis server: `valkey` from PyPI or `redis` from Debian."""
         server = Redis.create(name, self._folder(name), self.programs, self.account, flavour, settings)
         self.servers[name] = server

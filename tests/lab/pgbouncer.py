@@ -59,7 +59,9 @@ class PgBouncer:
         lines += [f"{key} = {value}" for key, value in settings.items()]
         config = give_file(folder / "pgbouncer.ini", "\n".join(lines) + "\n", postgres.account)
         env = {"LD_LIBRARY_PATH": libraries} if libraries else {}
-        pooler.process = spawn([program, config], cwd=folder, log=folder / "server.log", account=postgres.account, env=env)
+        pooler.process = spawn(
+            [program, config], cwd=folder, log=folder / "server.log", account=postgres.account, env=env
+        )
         wait_until(pooler._answers, f"PgBouncer {name} to start", 15.0)
         return pooler
 
@@ -84,14 +86,18 @@ class PgBouncer:
             self.process.send(signal.SIGHUP)
 
     def dsn(self, dbname: str = "postgres", user: str = SUPERUSER, **more: object) -> str:
-        return self.postgres.dsn(dbname, user, **({"host": self.host, "port": self.port, "sslmode": "disable", "sslrootcert": ""} | more))
+        return self.postgres.dsn(
+            dbname, user, **({"host": self.host, "port": self.port, "sslmode": "disable", "sslrootcert": ""} | more)
+        )
 
     def login(self, dbname: str = "postgres", user: str = SUPERUSER) -> dict[str, object]:
         """Connection options as Postgres.login() gives them, through the pooler."""
         options = self.postgres.login(dbname, user) | {"login_host": self.host, "login_port": self.port}
         return {key: value for key, value in options.items() if key not in ("ssl_mode", "ca_cert")}
 
-    def connect(self, dbname: str = "postgres", user: str = SUPERUSER, *, autocommit: bool = True) -> psycopg2.extensions.connection:
+    def connect(
+        self, dbname: str = "postgres", user: str = SUPERUSER, *, autocommit: bool = True
+    ) -> psycopg2.extensions.connection:
         connection = psycopg2.connect(self.dsn(dbname, user))
         connection.autocommit = autocommit
         return connection

@@ -25,7 +25,8 @@ from .tls import Certificate
 SUPERUSER = "postgres"
 REPLICATION = "lab_replication"
 
-# Near to what a production server has. mmap: shared memory of a killed server then lies in its own folder, not in /dev/shm.
+# Near to what a production server has. mmap: the shared memory of a killed server then lies in its own folder, and not
+# in /dev/shm for ever.
 DEFAULTS: dict[str, str] = {
     "shared_preload_libraries": "pg_stat_statements",
     "dynamic_shared_memory_type": "mmap",
@@ -145,32 +146,53 @@ class Postgres:
         return connection
 
     @contextmanager
-    def cursor(self, dbname: str = "postgres", user: str = SUPERUSER, **more: object) -> Iterator[psycopg2.extensions.cursor]:
+    def cursor(
+        self, dbname: str = "postgres", user: str = SUPERUSER, **more: object
+    ) -> Iterator[psycopg2.extensions.cursor]:
         """A cursor on a connection of its own, in autocommit mode."""
-        with closing(self.connect(dbname, user, **more)) as connection, connection.cursor() as cursor:
+        with closing(psycopg2.connect(self.dsn(dbname, user, **more))) as connection, connection.cursor() as cursor:
+            connection.autocommit = True
             yield cursor
 
     def execute(
-        self, statement: str | sql.Composable, params: Sequence[object] | Mapping[str, object] | None = None, *, dbname: str = "postgres", user: str = SUPERUSER
+        self,
+        statement: str | sql.Composable,
+        params: Sequence[object] | Mapping[str, object] | None = None,
+        *,
+        dbname: str = "postgres",
+        user: str = SUPERUSER,
     ) -> list[tuple[Any, ...]]:
         """Run one statement on a connection of its own; its rows, if any."""
         with self.cursor(dbname, user) as cursor:
             cursor.execute(statement, params)
             return cursor.fetchall() if cursor.description else []
 
-    def value(self, statement: str | sql.Composable, params: Sequence[object] | None = None, *, dbname: str = "postgres", user: str = SUPERUSER) -> Any:
+    def value(
+        self,
+        statement: str | sql.Composable,
+        params: Sequence[object] | None = None,
+        *,
+        dbname: str = "postgres",
+        user: str = SUPERUSER,
+    ) -> Any:
         """The first column of the first row; None without rows."""
         rows = self.execute(statement, params, dbname=dbname, user=user)
         return rows[0][0] if rows else None
 
     # -- roles, databases, settings
 
-    def create_role(self, name: str, *, attributes: str = "LOGIN", member_of: Sequence[str] = (), password: str | None = None) -> str:
+    def create_role(
+        self, name: str, *, attributes: str = "LOGIN", member_of: Sequence[str] = (), password: str | None = None
+    ) -> str:
         """Create a role; returns (and remembers) its password. The server sees only the SCRAM verifier."""
         secret = password or secrets.token_urlsafe(24)
         with self.cursor() as cursor:
             verifier = psycopg2.extensions.encrypt_password(secret, name, cursor.connection, "scram-sha-256")
-            cursor.execute(sql.SQL("CREATE ROLE {} " + attributes + " PASSWORD {}").format(sql.Identifier(name), sql.Literal(verifier)))
+            cursor.execute(
+                sql.SQL("CREATE ROLE {} " + attributes + " PASSWORD {}").format(
+                    sql.Identifier(name), sql.Literal(verifier)
+                )
+            )
             for group in member_of:
                 cursor.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(name)))
         self.passwords[name] = secret
@@ -193,7 +215,9 @@ class Postgres:
                 if value is None:
                     cursor.execute(sql.SQL("ALTER SYSTEM RESET {}").format(sql.Identifier(key)))
                 else:
-                    cursor.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(key), sql.Literal(str(value))))
+                    cursor.execute(
+                        sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(key), sql.Literal(str(value)))
+                    )
             cursor.execute("SELECT pg_reload_conf()")
 
     # -- life
@@ -202,11 +226,22 @@ class Postgres:
         """initdb, configuration, start."""
         secret = give_file(self.folder / "initdb-password", self.password, self.account)
         arguments: list[str | Path] = [self.tool("initdb"), "--no-sync", "--data-checksums", "--auth=scram-sha-256"]
-        arguments += [f"--username={SUPERUSER}", "--encoding=UTF8", "--locale=C.UTF-8", f"--pwfile={secret}", "-D", self.data_dir]
+        arguments += [
+            f"--username={SUPERUSER}",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            f"--pwfile={secret}",
+            "-D",
+            self.data_dir,
+        ]
         run(arguments, cwd=self.folder, account=self.account)
         secret.unlink()
         remote = "hostssl" if self.certificate else "host"
-        rules = [f"{kind} {what} all {where} scram-sha-256" for kind, where in (("local", ""), (remote, "127.0.0.1/32"), (remote, "::1/128")) for what in ("all", "replication")]
+        rules = [
+            f"{kind} {what} all {where} scram-sha-256"
+            for kind, where in (("local", ""), (remote, "127.0.0.1/32"), (remote, "::1/128"))
+            for what in ("all", "replication")
+        ]
         self._write("pg_hba.conf", "\n".join(rules) + "\n")
         with (self.data_dir / "postgresql.conf").open("a", encoding="utf-8") as config:
             config.write("include 'lab.conf'\n")
@@ -218,9 +253,18 @@ class Postgres:
         give_file(self.data_dir / name, text, self.account)
 
     def _configure_files(self) -> None:
-        values = DEFAULTS | {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": self.folder, "cluster_name": self.name}
+        values = DEFAULTS | {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": self.folder,
+            "cluster_name": self.name,
+        }
         if self.certificate:
-            values |= {"ssl": "on", "ssl_cert_file": self.certificate.cert_file, "ssl_key_file": self.certificate.key_file}
+            values |= {
+                "ssl": "on",
+                "ssl_cert_file": self.certificate.cert_file,
+                "ssl_key_file": self.certificate.key_file,
+            }
         values |= self.settings
         self._write("lab.conf", "".join(f"{key} = {_quoted(value)}\n" for key, value in values.items()))
 
@@ -257,7 +301,12 @@ class Postgres:
             lines = (self.data_dir / "postmaster.pid").read_text(encoding="utf-8").splitlines()
         except OSError:
             return False
-        return len(lines) >= 8 and self.process is not None and lines[0] == str(self.process.pid) and lines[7].strip() == "ready"
+        return (
+            len(lines) >= 8
+            and self.process is not None
+            and lines[0] == str(self.process.pid)
+            and lines[7].strip() == "ready"
+        )
 
     def running(self) -> bool:
         return self.process is not None and self.process.alive()
@@ -292,16 +341,33 @@ class Postgres:
 
     # -- replication
 
-    def standby(self, name: str, *, synchronous: bool = False, settings: Mapping[str, object] | None = None) -> Postgres:
+    def standby(
+        self, name: str, *, synchronous: bool = False, settings: Mapping[str, object] | None = None
+    ) -> Postgres:
         """A streaming replica made by pg_basebackup, with a slot of its own. Synchronous: commits here wait for it."""
         slot = "".join(letter if letter.isalnum() else "_" for letter in name.lower())
         folder = give_folder(self.folder.parent / name, self.account)
-        replica = Postgres(name, self.major, folder, self.programs, self.account, self.settings | _texts(settings), self.certificate, self)
+        replica = Postgres(
+            name,
+            self.major,
+            folder,
+            self.programs,
+            self.account,
+            self.settings | _texts(settings),
+            self.certificate,
+            self,
+        )
         # The same dictionary: a role made on the primary exists on its standby too.
         replica.password, replica.passwords = self.password, self.passwords
         env = self.env(user=REPLICATION) | {"PGAPPNAME": name}
         env.pop("PGDATABASE")
-        arguments: list[str | Path] = [self.tool("pg_basebackup"), "-D", replica.data_dir, "--write-recovery-conf", "--wal-method=stream"]
+        arguments: list[str | Path] = [
+            self.tool("pg_basebackup"),
+            "-D",
+            replica.data_dir,
+            "--write-recovery-conf",
+            "--wal-method=stream",
+        ]
         arguments += ["--create-slot", f"--slot={slot}", "--checkpoint=fast", "--no-sync"]
         run(arguments, cwd=folder, account=self.account, env=env)
         replica.start()

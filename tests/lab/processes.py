@@ -140,7 +140,13 @@ def children(pid: int) -> list[Process]:
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """What a server gets to see of our environment: next to nothing."""
-    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/nonexistent", **(extra or {})}
+    return {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "HOME": "/nonexistent",
+        **(extra or {}),
+    }
 
 
 def spawn(
@@ -162,7 +168,9 @@ def spawn(
             env=clean_environment(env),
             start_new_session=True,
             umask=0o077,
-            **({"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}),
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
         )
     # A process that ended at once has no start time any more; its zombie keeps the pid until it is polled.
     return Process(popen.pid, started_at(popen.pid) or -1, popen)
@@ -189,7 +197,9 @@ def run(
             check=False,
             start_new_session=True,
             umask=0o077,
-            **({"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}),
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
         )
     except OSError as error:
         raise LabError(f"Failed to run {argv[0]}: {error}") from error

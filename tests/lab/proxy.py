@@ -39,7 +39,7 @@ class _Link:
 
 
 class Proxy:
-    """Forwards TCP connections to a target until told otherwise. Runs in a thread; every method may be called from any thread.
+    """Forwards TCP connections to a target until told otherwise. Lives in a thread of its own.
 
     host, port: where clients connect. One fault at a time; resume() ends it.
     """
@@ -118,7 +118,7 @@ class Proxy:
         self._call(move)
 
     def lose_reply_to(self, marker: bytes) -> None:
-        """The next bytes from a client that contain the marker get through, but the answer is lost and the connection reset."""
+        """The next request that contains the marker gets through; its answer is lost, the connection reset."""
         self._lost_marker = marker
 
     def resume(self) -> None:

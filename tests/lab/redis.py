@@ -32,7 +32,15 @@ class Redis:
     host = "127.0.0.1"
 
     @classmethod
-    def create(cls, name: str, folder: Path, programs: Programs, account: Account | None, flavour: str, settings: Mapping[str, object] | None) -> Redis:
+    def create(
+        cls,
+        name: str,
+        folder: Path,
+        programs: Programs,
+        account: Account | None,
+        flavour: str,
+        settings: Mapping[str, object] | None,
+    ) -> Redis:
         if flavour == "valkey":
             argv: list[str | Path] = [programs.valkey() / "valkey-server"]
             libraries = ""

@@ -43,7 +43,13 @@ class S3:
     @classmethod
     def create(cls, name: str, folder: Path, bucket: str) -> S3:
         server = cls(name, folder, free_port(), bucket)
-        server.process = spawn([sys.executable, "-P", _SERVER, str(server.port)], cwd=folder, log=folder / "server.log", account=None, env={"MOTO_S3_CUSTOM_ENDPOINTS": ""})
+        server.process = spawn(
+            [sys.executable, "-P", _SERVER, str(server.port)],
+            cwd=folder,
+            log=folder / "server.log",
+            account=None,
+            env={"MOTO_S3_CUSTOM_ENDPOINTS": ""},
+        )
         wait_until(server._answers, f"S3 {name} to start", 60.0)
         server.client().create_bucket(Bucket=bucket)
         server.forget()
@@ -71,8 +77,8 @@ class S3:
         """A boto3 client."""
         import boto3
 
-        options = {"endpoint_url": self.endpoint_url, "region_name": self.region} | more
-        session = boto3.session.Session(aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key)
+        options: dict[str, Any] = {"endpoint_url": self.endpoint_url, "region_name": self.region} | more
+        session: Any = boto3.session.Session(aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key)
         return session.client(service, **options)
 
     def options(self) -> dict[str, Any]:

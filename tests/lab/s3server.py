@@ -14,13 +14,16 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
-_ERROR = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{}</Code><Message>{}</Message><RequestId>LAB</RequestId></Error>'
+_ERROR = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n'
+    "<Error><Code>{}</Code><Message>{}</Message><RequestId>LAB</RequestId></Error>"
+)
 
 
 class LostReply(Exception):
@@ -63,13 +66,13 @@ class Faults:
         method = environ["REQUEST_METHOD"]
         path = environ["PATH_INFO"] + (f"?{environ['QUERY_STRING']}" if environ.get("QUERY_STRING") else "")
         status = 0
+        answer_headers: list[tuple[str, str]] = []
 
         def remember(line: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             nonlocal status, answer_headers
             status, answer_headers = int(line.split()[0]), headers
             return None
 
-        answer_headers: list[tuple[str, str]] = []
         try:
             body = self._answer(environ, remember, method, path)
             if 200 <= status < 300 and method == "GET" and body:
@@ -137,7 +140,9 @@ class Handler(WSGIRequestHandler):
 def main() -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     application = Faults(DomainDispatcherApplication(create_backend_app))
-    server = make_server("127.0.0.1", int(sys.argv[1]), application, threaded=True, request_handler=Handler, passthrough_errors=True)
+    server = make_server(
+        "127.0.0.1", int(sys.argv[1]), application, threaded=True, request_handler=Handler, passthrough_errors=True
+    )
     server.serve_forever()
 
 

@@ -88,7 +88,10 @@ class State:
 
     def begin(self, lab: Lab) -> None:
         """Recorded before the first server starts, so that `down` finds the folder whatever happens."""
-        _write(self.file, json.dumps({"schema": SCHEMA, "complete": False, "root": str(lab.root), "parts": [], "servers": []}))
+        _write(
+            self.file,
+            json.dumps({"schema": SCHEMA, "complete": False, "root": str(lab.root), "parts": [], "servers": []}),
+        )
 
     def save(self, lab: Lab, parts: list[str], demo: dict[str, Any]) -> None:
         servers = [_describe(name, server) for name, server in lab.servers.items()]
@@ -100,7 +103,13 @@ class State:
     def servers(self) -> list[Server]:
         found = self.read() or {"servers": []}
         return [
-            Server(entry["name"], entry["kind"], entry["version"], entry["address"], Process(entry["pid"], entry["started"]))
+            Server(
+                entry["name"],
+                entry["kind"],
+                entry["version"],
+                entry["address"],
+                Process(entry["pid"], entry["started"]),
+            )
             for entry in found["servers"]
         ]
 
@@ -142,7 +151,14 @@ def _describe(name: str, server: Postgres | PgBouncer | Redis | S3) -> dict[str,
     if process is None:
         raise LabError(f"Failed to record {name}: it does not run")
     address = f"{server.host}:{server.port}"
-    return {"name": name, "kind": kind, "version": version, "address": address, "pid": process.pid, "started": process.started}
+    return {
+        "name": name,
+        "kind": kind,
+        "version": version,
+        "address": address,
+        "pid": process.pid,
+        "started": process.started,
+    }
 
 
 def _variables(lab: Lab, demo: dict[str, Any]) -> dict[str, Any]:

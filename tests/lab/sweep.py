@@ -13,6 +13,7 @@ that started it goes away in any manner. A byte on the input releases the guard 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -68,16 +69,16 @@ def members(root: Path) -> list[int]:
 def kill_members(root: Path, seconds: float = 20.0) -> list[int]:
     """End every process of the folder. Returns those that are still there after the given time."""
     end = time.monotonic() + seconds
-    while left := members(root):
-        if time.monotonic() > end:
-            break
+    quiet = 0
+    # Twice nobody: a process that was just being started is not overlooked.
+    while quiet < 2 and time.monotonic() < end:
+        left = members(root)
+        quiet = 0 if left else quiet + 1
         for pid in left:
-            try:
+            with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-            except OSError:
-                continue
         time.sleep(0.02)
-    return left
+    return members(root)
 
 
 def _free_shared_memory(root: Path) -> None:

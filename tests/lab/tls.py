@@ -37,7 +37,13 @@ class Authority:
         self._ca.cert_pem.write_to_path(str(self.ca_file))
         self.ca_file.chmod(0o644)
 
-    def issue(self, *names: str, file: str | None = None, not_before: datetime | None = None, not_after: datetime | None = None) -> Certificate:
+    def issue(
+        self,
+        *names: str,
+        file: str | None = None,
+        not_before: datetime | None = None,
+        not_after: datetime | None = None,
+    ) -> Certificate:
         """A server certificate for host names and addresses (default: localhost and 127.0.0.1)."""
         names = names or ("localhost", "127.0.0.1")
         issued = self._ca.issue_cert(*names, not_before=not_before, not_after=not_after)
