@@ -69,7 +69,7 @@ INPUTS = {
 }
 
 
-class LookupModule(LookupBase):
+class LookupModule(LookupBase):  # type: ignore[misc]
     def run(self, terms: list[Any], variables: Optional[dict[str, Any]] = None, **kwargs: Any) -> list[dict[str, Any]]:
         # Not as `vars:` of the options: core would hand those over as the text of their template.
         for option, name in INPUTS.items():

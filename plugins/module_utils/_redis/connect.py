@@ -211,7 +211,7 @@ def _cause(params: Mapping[str, Any], error: BaseException) -> str:
         return "nothing listens there (connection refused); check login_port and that the server runs"
     if "max number of clients" in str(root):
         return "it has no connection left (maxclients)"
-    hint = "" if uses_tls(params) else "; if it speaks TLS, set tls: true"
-    if isinstance(root, OSError) and root.strerror and not isinstance(root, ConnectionResetError):
-        return root.strerror[0].lower() + root.strerror[1:]
-    return f"it closed the connection ({str(root).rstrip('.')}){hint}"
+    said = root.strerror if isinstance(root, OSError) and root.strerror else str(root).rstrip(".")
+    if isinstance(root, OSError) and not isinstance(root, ConnectionResetError):
+        return said[:1].lower() + said[1:]
+    return f"it closed the connection ({said}){'' if uses_tls(params) else '; if it speaks TLS, set tls: true'}"

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,14 +18,8 @@ Params = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
-def redis_lab() -> Iterator[Lab]:
-    with Lab() as lab:
-        yield lab
-
-
-@pytest.fixture(scope="session")
-def redis_session(redis_lab: Lab) -> Redis:
-    return redis_lab.redis("unit-redis")
+def redis_session(lab: Lab) -> Redis:
+    return lab.redis("unit-redis")
 
 
 @pytest.fixture

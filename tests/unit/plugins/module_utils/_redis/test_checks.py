@@ -226,17 +226,17 @@ def test_a_real_server(params, redis_server):
     assert {entry["status"] for entry in found.values()} <= {"ok", "warn"}
 
 
-def test_debians_server_says_it_likewise(params, redis_lab):
-    server = redis_lab.redis("unit-redis-7", flavour="redis")
+def test_debians_server_says_it_likewise(params, lab):
+    server = lab.redis("unit-redis-7", flavour="redis")
     found = found_on(params, **server.login())
     assert found["redis_ready", "server"]["summary"] == "Redis 7.0.15 answers."
     assert found["redis_memory", "server"]["status"] == "unknown"
 
 
-def test_a_real_replica_and_its_primary_gone(params, redis_lab):
-    primary = redis_lab.redis("unit-primary", settings={"repl-diskless-sync-delay": 0})
+def test_a_real_replica_and_its_primary_gone(params, lab):
+    primary = lab.redis("unit-primary", settings={"repl-diskless-sync-delay": 0})
     follows = {"replicaof": f"{primary.host} {primary.port}", "masterauth": primary.password}
-    replica = redis_lab.redis("unit-replica", settings=follows)
+    replica = lab.redis("unit-replica", settings=follows)
     with replica.client() as client:
         for _attempt in range(100):
             if client.info("replication")["master_link_status"] == "up":

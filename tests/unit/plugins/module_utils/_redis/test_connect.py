@@ -118,24 +118,24 @@ def test_a_missing_grant_is_printed_as_the_statement_to_run_and_is_enough(
             client.execute_command("ACL", "DELUSER", "narrow")
 
 
-def test_a_server_that_is_down(params, redis_lab):
-    with redis_lab.proxy(("127.0.0.1", 1)) as proxy:
+def test_a_server_that_is_down(params, lab):
+    with lab.proxy(("127.0.0.1", 1)) as proxy:
         proxy.refuse()
         said = failure(params(login_port=proxy.port), Unreachable)
     assert "nothing listens there (connection refused); check login_port" in said
 
 
-def test_a_server_that_hangs_is_not_waited_for_longer_than_asked(params, redis_lab):
-    server = redis_lab.hanging_server()
+def test_a_server_that_hangs_is_not_waited_for_longer_than_asked(params, lab):
+    server = lab.hanging_server()
     started = time.monotonic()
     said = failure(params(login_port=server.port, connect_timeout=1), Unreachable)
     assert time.monotonic() - started < 3
     assert "no answer within 1 s (connect_timeout)" in said
 
 
-def test_a_server_that_stops_answering(params, redis_lab, redis_server):
+def test_a_server_that_stops_answering(params, lab, redis_server):
     with (
-        redis_lab.proxy(redis_server) as proxy,
+        lab.proxy(redis_server) as proxy,
         connect(params(login_port=proxy.port, connect_timeout=1), HEALTH) as client,
     ):
         proxy.stall()
@@ -143,10 +143,10 @@ def test_a_server_that_stops_answering(params, redis_lab, redis_server):
             client.command("INFO")
 
 
-def test_a_cut_connection_is_made_anew_and_keeps_to_its_database(params, redis_lab, redis_server):
+def test_a_cut_connection_is_made_anew_and_keeps_to_its_database(params, lab, redis_server):
     with redis_server.client(db=3) as other:
         other.set("only here", "x")
-    with redis_lab.proxy(redis_server) as proxy, connect(params(login_port=proxy.port), SAMPLE, None, 3) as client:
+    with lab.proxy(redis_server) as proxy, connect(params(login_port=proxy.port), SAMPLE, None, 3) as client:
         assert client.command("SCAN", 0)[1] == [b"only here"]
         proxy.reset()
         assert client.command("SCAN", 0)[1] == [b"only here"]
@@ -159,8 +159,8 @@ def test_a_name_that_is_not_known(params):
     assert "its name is not known; check login_host" in failure(params(login_host="no.such.invalid"), Unreachable)
 
 
-def test_no_connection_outlives_the_deadline(params, redis_lab):
-    server = redis_lab.hanging_server()
+def test_no_connection_outlives_the_deadline(params, lab):
+    server = lab.hanging_server()
     started = time.monotonic()
     with pytest.raises(Unreachable):
         info(params(login_port=server.port), deadline=Deadline(clock.now() + timedelta(seconds=1)))
@@ -179,12 +179,12 @@ def test_a_server_without_connections_left(params, redis_server):
 
 
 @pytest.fixture(scope="module")
-def tls_server(redis_lab):
+def tls_server(lab):
     """Debian's server: the wheel's has no TLS."""
-    certificate = redis_lab.authority.issue("localhost", file="redis")
+    certificate = lab.authority.issue("localhost", file="redis")
     settings = {"tls-cert-file": certificate.cert_file, "tls-key-file": certificate.key_file}
     more = {"tls-auth-clients": "no", "tls-ca-cert-file": certificate.ca_file}
-    server = redis_lab.redis("unit-redis-tls", flavour="redis", settings={**settings, **more})
+    server = lab.redis("unit-redis-tls", flavour="redis", settings={**settings, **more})
     with server.client() as client:
         client.config_set("tls-port", server.port + 1 if server.port < 60000 else server.port - 1)
         port = int(client.config_get("tls-port")["tls-port"])
