@@ -11,19 +11,22 @@ module: report
 short_description: Turn the record of a run into a page, Markdown and a result
 version_added: 0.1.0
 description:
-  - Reads what a run has left in its folder and says what it came to, as C(report.html), C(report.md) and C(result.json).
+  - Reads what a run has left in its folder and says what it came to, in C(report.html), C(report.md), C(result.json).
   - The page is one file that needs nothing else, on a phone, a desk or paper. It holds no script and fetches nothing.
   - A target that was to take part and left no result counts as failed. What a killed run left is readable too.
   - Of each check the last reading of the run counts; the first is shown beside it where they differ.
   - The status is the worst of all targets, from V(ok) over V(deferred), V(findings), V(refused) and V(stopped) to
     V(failed). From V(findings) on, the role P(day2.ops.report#role) makes the run exit with 2.
+  - With a store, the record of each target is kept there as well, as C(v1/runs/<target_id>/<time>-<run_id>.jsonl); not
+    in check mode. A store that fails does not take the report away; RV(summary) says so.
   - Runs on the controller. The role calls it once for all targets.
 extends_documentation_fragment:
   - day2.ops._attributes
   - day2.ops._run
+  - day2.ops._store
 attributes:
   check_mode:
-    description: The report is written in check mode too; the run's own folder is the one thing that a rehearsal changes.
+    description: The report is written in check mode too. A run's own folder is all that a rehearsal changes.
     support: full
   idempotent:
     description: The same record gives the same C(result.json). RV(ignore:changed) is always false.
@@ -155,15 +158,17 @@ from datetime import timezone, tzinfo
 
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, StoreError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, missing_library, run_module
 from ansible_collections.day2.ops.plugins.module_utils._report import out, words
+from ansible_collections.day2.ops.plugins.module_utils._report.keep import keep_lines
 from ansible_collections.day2.ops.plugins.module_utils._report.read import read_run, run_folders
 from ansible_collections.day2.ops.plugins.module_utils._report.summarise import FAIL_ON, summarise
+from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store, store_spec
 
 
 def spec() -> ArgumentSpec:
-    return ArgumentSpec(
+    own = ArgumentSpec(
         {
             "run_dir": {"type": "list", "elements": "path", "required": True},
             "run_id": {"type": "str"},
@@ -178,6 +183,7 @@ def spec() -> ArgumentSpec:
             "timezone": {"type": "str", "default": "UTC"},
         }
     )
+    return own.merge(store_spec())
 
 
 def zone_of(name: str) -> tzinfo:
@@ -205,8 +211,19 @@ def work(run: Run) -> Result:
         "changed": False,
         "result": out.ops_result(report, links),
         "verdicts": out.verdicts(report),
-        "summary": words.summary(report),
+        "summary": [*words.summary(report), *keep(run, folders)],
     }
+
+
+def keep(run: Run, folders: list[str]) -> list[str]:
+    """Keep the record in the store; what to say about it."""
+    if not run.params["store"] or run.check_mode:
+        return []
+    try:
+        keep_lines(open_store(run.params, read_only=False), folders)
+    except StoreError as error:
+        return [f"The record could not be kept in the store: {error}"]
+    return []
 
 
 def main() -> None:

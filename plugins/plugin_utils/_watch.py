@@ -87,7 +87,8 @@ class Watch:
             self._show(text)
 
     def _obey(self) -> None:
-        while not self._over.wait(ORDERS_SECONDS):
+        """At once, and then every few seconds: is there an order to stop?"""
+        while not self._over.is_set():
             why = self._orders() if self._orders else None
             if why and not self._over.is_set():
                 path = os.path.join(self.folder, STOP)
@@ -95,6 +96,7 @@ class Watch:
                     out.write(why)
                 os.replace(path + ".new", path)
                 return
+            self._over.wait(ORDERS_SECONDS)
 
 
 def sentence(text: str, fraction: Optional[float], left: Optional[float]) -> str:
