@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 from datetime import tzinfo
-from typing import Any
+from typing import Any, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._report import units, view, words
+from ansible_collections.day2.ops.plugins.module_utils._report.meter import meter
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Report
 from ansible_collections.day2.ops.plugins.module_utils._report.page import PAGE
 from ansible_collections.day2.ops.plugins.module_utils._report.style import STYLE
-from ansible_collections.day2.ops.plugins.module_utils._report.timeline import timeline
+from ansible_collections.day2.ops.plugins.module_utils._report.timeline import Timeline, timeline
 
 MOST_CONCERNS = 25
 FEW_TARGETS = 4
@@ -40,15 +41,28 @@ _GLYPHS = {
     **dict.fromkeys(("skipped",), "–"),
     **dict.fromkeys(("unknown",), "?"),
 }
-_TONES = {"done": "ok", "failed": "crit", "deferred": "deferred", "skipped": "quiet"}
+# The colours of the timeline's bars, in the order of its legend.
+_TONES = {
+    "done": "ok",
+    "failed": "crit",
+    "stopped": "crit",
+    "refused": "crit",
+    "deferred": "deferred",
+    "skipped": "quiet",
+}
 
 
 def render(report: Report, zone: tzinfo) -> str:
     """The page; ``zone`` is the time zone its times are shown in."""
     import jinja2  # pylint: disable=import-outside-toplevel
 
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    # Whatever is put on the page is escaped, and cannot reorder what stands around it.
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_seen)
     return environment.from_string(PAGE).render(_context(report, zone))
+
+
+def _seen(value: object) -> object:
+    return units.visible(value) if type(value) is str else value  # markup is a str of another type, and ours
 
 
 def _context(report: Report, zone: tzinfo) -> dict[str, Any]:
@@ -56,6 +70,7 @@ def _context(report: Report, zone: tzinfo) -> dict[str, Any]:
 
     times = timeline(report, zone)
     same_day = units.when(report.started, zone, "%Y%m%d") == units.when(report.ended, zone, "%Y%m%d")
+    form = "%H:%M" if same_day else "%Y-%m-%d %H:%M"
     return {
         "report": report,
         "name": words.playbook_title(report.playbook),
@@ -69,21 +84,24 @@ def _context(report: Report, zone: tzinfo) -> dict[str, Any]:
         # Names never become ids: a number cannot collide, and cannot break out.
         "anchors": {target.host: f"target-{number}" for number, target in enumerate(report.targets, 1)},
         "times": times,
-        "looks": [
-            look for look in _TONES if times and any(bar.look == look for row in times.rows for bar in row.actions)
-        ],
-        "tones": _TONES,
+        "legend": _legend(times),
         "labels": LABELS,
-        "problem_labels": view.PROBLEMS,
         "glyphs": _GLYPHS,
         "style": Markup(STYLE),
         "show": view,
-        "title": words.title,
-        "clean": units.clean,
+        "meter": meter,
         "count": words.count,
         "when": lambda moment: units.when(moment, zone),
-        "until": f" to {units.when(report.ended, zone, '%H:%M' if same_day else '%Y-%m-%d %H:%M')}"
-        if report.ended
-        else "",
+        "until": f" to {units.when(report.ended, zone, form)}" if report.ended else "",
         "zone": units.zone_name(report.started or report.generated, zone),
     }
+
+
+def _legend(times: Optional[Timeline]) -> list[tuple[str, str]]:
+    """``(colour, words)`` for what the timeline shows."""
+    drawn = {bar.look for row in (times.rows if times else ()) for bar in (*row.tasks, *row.actions)}
+    words_of: dict[str, list[str]] = {}
+    for look, tone in _TONES.items():
+        if look in drawn:
+            words_of.setdefault(tone, []).append(LABELS[look])
+    return [(tone, " or ".join(names).capitalize()) for tone, names in words_of.items()]

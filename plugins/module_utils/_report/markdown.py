@@ -87,7 +87,7 @@ def _target(target: Target, check_mode: bool) -> list[str]:
     if target.moved:
         rows = ["| Check | Before | After |", "|---|---|---|"]
         for reading in target.moved:
-            name = f"{_text(words.title(reading.last['check']))} {_text(reading.last['subject'])}"
+            name = f"{_text(view.label(reading.last['check']))} {_text(reading.last['subject'])}"
             was, now = (view.value(check) or LABELS[check["status"]] for check in (reading.first, reading.last))
             rows.append(f"| {name} | {_text(was)} | {_text(now)} |")
         blocks += ["### Before and after", "\n".join(rows)]
@@ -100,5 +100,5 @@ def _action(action: Action) -> str:
         for one in view.measures(action)
     )
     error = f" **{_text(action['error'])}**" if action["error"] else ""
-    said = f"- {LABELS[action['status']]}: **{_text(words.title(action['action']))} {_text(action['subject'])}**: "
+    said = f"- {LABELS[action['status']]}: **{_text(view.label(action['action']))} {_text(action['subject'])}**: "
     return said + _text(action["reason"]) + error + (f" ({numbers})" if numbers else "")

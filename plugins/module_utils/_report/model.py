@@ -67,13 +67,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of time on the timeline: a task of ours. Times are ISO 8601."""
+    """A task on the timeline. Times are ISO 8601; ``look`` is a status word, or ``task`` when all is well."""
 
     step: str
     label: str
     started: str
     ended: str
-    failed: bool
+    look: str
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From a report to files: ``result.json`` (``docs/schemas/result-1.json``), Markdown and the page; and the small result."""
+"""From a report to files: ``result.json`` (``docs/schemas/result-1.json``), Markdown, page; and to the small result."""
 
 from __future__ import annotations
 
@@ -57,9 +57,7 @@ def result(report: Report, links: Mapping[str, str]) -> dict[str, Any]:
             target.host: {
                 "target": target.target,
                 "status": target.status,
-                "error": {"kind": target.problems[0].kind, "message": words.problem(target.problems[0])}
-                if target.problems
-                else None,
+                "error": {"kind": target.problems[0].kind, "message": words.why(target)} if target.problems else None,
                 "why": words.why(target),
                 "counts": {"checks": target.check_counts, "actions": target.action_counts},
             }

@@ -11,21 +11,38 @@ _MACROS = """\
 <span class="chip {{ word }}"><i aria-hidden="true">{{ glyphs[word] }}</i>{{ label or labels[word] }}</span>
 {%- endmacro -%}
 
+{%- macro scale(reading) -%}
+{%- set m = meter(reading) -%}
+{%- if m %}
+<svg class="scale" height="14" role="img" aria-label="{{ show.value(reading.last) }}; {{ show.limits(reading.last) }}">
+{%- for left, width, look in m.zones %}
+<rect class="zone-{{ look }}" x="{{ left }}%" y="5" width="{{ width }}%" height="4"/>
+{%- endfor %}
+{%- if m.before is not none %}
+<line class="way" x1="{{ m.before }}%" x2="{{ m.now }}%" y1="7" y2="7"/>
+<circle class="was" cx="{{ m.before }}%" cy="7" r="4.5"/>
+{%- endif %}
+<circle class="now-{{ reading.last.status }}" cx="{{ m.now }}%" cy="7" r="5.5"/>
+</svg>
+{%- endif %}
+{%- endmacro -%}
+
 {%- macro check_list(readings) -%}
 <ul class="items">
 {%- for reading in readings %}
 {%- set check = reading.last %}
 <li>{{ chip(check.status) }}
 <div>
-<p class="head">{{ title(check.check) }} <span class="name">{{ clean(check.subject) }}</span></p>
-<p>{{ clean(check.summary) }}</p>
+<p class="head">{{ show.label(check.check) }} <span class="name">{{ check.subject }}</span></p>
+<p>{{ check.summary }}</p>
 <p class="measures">
 {%- if show.value(check) %}<span><b class="num">{{ show.value(check) }}</b></span>{% endif %}
 {%- if show.limits(check) %}<span class="soft">{{ show.limits(check) }}</span>{% endif %}
 {%- if check.evidence %}<span class="soft">{{ show.evidence(check) }}</span>{% endif %}
 </p>
+{{ scale(reading) if check.status != 'ok' }}
 {%- if check.advice %}
-<p class="advice {{ check.status }}">{{ clean(check.advice) }}</p>
+<p class="advice {{ check.status }}">{{ check.advice }}</p>
 {%- endif %}
 </div></li>
 {%- endfor %}
@@ -37,18 +54,21 @@ _MACROS = """\
 {%- for action in actions %}
 <li>{{ chip(action.status) }}
 <div>
-<p class="head">{{ title(action.action) }} <span class="name">{{ clean(action.subject) }}</span>
-<span class="tag">{{ clean(action.risk) }}</span></p>
+<p class="head">{{ show.label(action.action) }} <span class="name">{{ action.subject }}</span>
+<span class="tag">{{ action.risk }}</span></p>
 {%- if action.error %}
-<p class="error">{{ clean(action.error) }}</p>
+<p class="error">{{ action.error }}</p>
 {%- endif %}
-<p class="soft">{{ clean(action.reason) }}</p>
+<p class="soft">{{ action.reason }}</p>
 <p class="measures">
 {%- for one in show.measures(action) %}
 <span><span class="soft">{{ one.label }}</span> <b class="num">{{ one.shown }}</b>
 {%- if one.aside %} <span class="soft">{{ one.aside }}</span>{% endif %}</span>
 {%- endfor %}
 </p>
+{%- if show.cost(action) %}
+<p class="advice {{ action.status }}">{{ show.cost(action) }}</p>
+{%- endif %}
 {%- if show.overran(target, action) %}
 <p class="error">Ran {{ show.overran(target, action) }} past the deadline.</p>
 {%- endif %}
@@ -63,10 +83,11 @@ _MACROS = """\
 """
 
 _TOP = """\
-<header class="top {{ report.status }}">
+<header class="top">
 <p class="kicker"><strong>{{ name }}</strong>
 <span>{{ when(report.started) }}{{ until }}{{ ' ' ~ zone if report.started else '' }}</span>
-<span>Run <code>{{ clean(report.run_id) }}</code></span></p>
+{%- if report.started and report.ended %}<span>{{ show.took(report.started, report.ended) }}</span>{% endif %}
+<span>Run <code>{{ report.run_id }}</code></span></p>
 <h1>{{ verdict }}</h1>
 <p class="tally num">{{ tally }}</p>
 <p class="exit">{{ chip(report.status) }}<span>{{ exit_words }}; fails on
@@ -80,12 +101,13 @@ _TOP = """\
 _ATTENTION = """\
 <section class="card" aria-labelledby="attention">
 {%- if concerns %}
-<h2 id="attention">What needs attention</h2>
+<h2 id="attention">
+{{- 'Left for the next run' if concerns[0].look == 'deferred' else 'What needs attention' }}</h2>
 <ul class="items">
 {%- for concern in concerns[:most] %}
 <li>{{ chip(concern.look) }}
 <div>
-<p><a class="head" href="#{{ anchors[concern.target.host] }}">{{ clean(concern.target.target) }}</a>
+<p><a class="head" href="#{{ anchors[concern.target.host] }}">{{ concern.target.target }}</a>
 <span class="soft">{{ concern.head }}</span></p>
 <p>{{ concern.text }}</p>
 {%- if concern.advice %}
@@ -112,8 +134,8 @@ _TARGETS = """\
 <tbody>
 {%- for target in report.targets %}
 <tr>
-<td class="lead"><a class="head" href="#{{ anchors[target.host] }}">{{ clean(target.target) }}</a></td>
-<td>{{ chip(target.status) }}</td>
+<td class="lead"><a class="head" href="#{{ anchors[target.host] }}">{{ target.target }}</a></td>
+<td class="state">{{ chip(target.status) }}</td>
 <td data-label="Actions" class="num">{{ show.left(target) or '–' }}</td>
 <td data-label="Checks" class="num">{{ show.readings(target) or '–' }}</td>
 <td data-label="Took" class="num right">
@@ -132,8 +154,8 @@ _TIMELINE = """\
 <div class="time">
 {%- for row in times.rows %}
 <div class="row">
-<div class="who"><a href="#{{ anchors[row.target.host] }}">{{ clean(row.target.target) }}</a></div>
-<svg height="22" role="img" aria-label="Timeline of {{ clean(row.target.target) }}">
+<div class="who"><a href="#{{ anchors[row.target.host] }}">{{ row.target.target }}</a></div>
+<svg height="22" role="img" aria-label="Timeline of {{ row.target.target }}">
 <rect class="lane" x="0" y="0" width="100%" height="22" rx="4"/>
 {%- for bar in row.tasks %}
 <rect class="bar-{{ bar.look }}" x="{{ bar.left }}%" y="0" width="{{ bar.width }}%" height="22" rx="3">
@@ -151,12 +173,12 @@ _TIMELINE = """\
 <div class="row axis"><div class="who"></div>
 <svg height="18" aria-hidden="true">
 {%- for left, label in times.ticks %}
-<text class="num" x="{{ left }}%" y="13">{{ label }}</text>
+<text class="num" x="{{ left }}%" y="13" text-anchor="{{ 'end' if left > 90 else 'start' }}">{{ label }}</text>
 {%- endfor %}
 </svg></div>
 </div>
-<p class="key"><span style="--k: var(--task)">Task</span>
-{%- for look in looks %}<span style="--k: var(--{{ tones[look] }})">{{ labels[look] }}</span>{% endfor %}
+<p class="key"><span style="--k: var(--task)">Looking, opening, closing</span>
+{%- for tone, label in legend %}<span style="--k: var(--{{ tone }})">{{ label }}</span>{% endfor %}
 {%- if times.deadline is not none %}<span class="limit-key">Deadline</span>{% endif %}
 <span class="zone">Times in {{ zone }}</span></p>
 {%- if times.left_out %}
@@ -175,17 +197,20 @@ _TARGET = """\
 {%- set open = target.reading('crit', 'warn', 'unknown') %}
 {%- set fine = target.reading('ok') %}
 <details class="card" id="{{ anchors[target.host] }}"{{ ' open' if target.status != 'ok' or few }}>
-<summary><h2>{{ clean(target.target) }}</h2>
-{%- if target.host != target.target %}<span class="soft small">host {{ clean(target.host) }}</span>{% endif %}
+<summary><h2>{{ target.target }}</h2>
+{%- if target.host != target.target %}<span class="soft small">host {{ target.host }}</span>{% endif %}
 {{ chip(target.status) }}</summary>
 <div class="inside">
-{%- if target.problems %}
+{%- if show.problems(target) %}
 <ul class="items">
-{%- for problem in target.problems %}
-<li>{{ chip('failed' if problem.kind not in labels else problem.kind, problem_labels.get(problem.kind, '')) }}
-<div><p>{{ clean(problem.message) }}</p>
-{%- if problem.task %}<p class="soft small">Task “{{ clean(problem.task) }}”
-{%- if problem.step %}, step {{ clean(problem.step) }}{% endif %}</p>{% endif %}
+{%- for problem in show.problems(target) %}
+{%- set named = show.PROBLEMS.get(problem.kind, ('', 'failed')) %}
+<li>{{ chip(named[1], named[0]) }}
+<div><p>{{ problem.message }}</p>
+{%- if problem.task %}
+<p class="soft small">Task “{{ problem.task }}”
+{%- if problem.step %}, step {{ problem.step }}{% endif %}</p>
+{%- endif %}
 </div></li>
 {%- endfor %}
 </ul>
@@ -210,15 +235,17 @@ _TARGET = """\
 {%- endif %}
 {%- if target.moved %}
 <h3>Before and after</h3>
-<table>
-<thead><tr><th>Check</th><th>Before</th><th>After</th><th class="right">Now</th></tr></thead>
+<table class="moved">
+<thead><tr><th>Check</th><th class="right">Before</th><th class="right">After</th><th class="wide">
+<span class="was-key">before</span> <span class="now-key">after</span></th><th class="right">Now</th></tr></thead>
 <tbody>
 {%- for reading in target.moved %}
-<tr><td class="lead"><span class="head">{{ title(reading.last.check) }}</span>
-<span class="name">{{ clean(reading.last.subject) }}</span></td>
-<td data-label="Before" class="num">{{ show.value(reading.first) or labels[reading.first.status] }}</td>
-<td data-label="After" class="num"><b>{{ show.value(reading.last) or labels[reading.last.status] }}</b></td>
-<td class="right">{{ chip(reading.last.status) }}</td></tr>
+<tr><td class="lead"><span class="head">{{ show.label(reading.last.check) }}</span>
+<span class="name">{{ reading.last.subject }}</span></td>
+<td data-label="Before" class="num right">{{ show.value(reading.first) or labels[reading.first.status] }}</td>
+<td data-label="After" class="num right"><b>{{ show.value(reading.last) or labels[reading.last.status] }}</b></td>
+<td class="wide">{{ scale(reading) }}</td>
+<td class="right state">{{ chip(reading.last.status) }}</td></tr>
 {%- endfor %}
 </tbody>
 </table>
@@ -227,7 +254,9 @@ _TARGET = """\
 <h3>What was found</h3>
 {{ check_list(open) }}
 {%- endif %}
-{%- if fine %}
+{%- if fine and fine | length == target.checks | length and not target.actions %}
+{{ check_list(fine) }}
+{%- elif fine %}
 {% call more(count(fine | length, 'check') ~ ' ok') %}{{ check_list(fine) }}{% endcall %}
 {%- endif %}
 {%- if not target.actions and not target.checks and not target.problems %}
@@ -244,7 +273,7 @@ _ABOUT = """\
 <h2 id="without">Not part of this run</h2>
 <ul class="plain">
 {%- for step in report.not_included %}
-<li><span class="head">{{ title(step.step) }}</span> <span class="soft">{{ step.why }}</span></li>
+<li><span class="head">{{ show.label(step.step) }}</span> <span class="soft">{{ step.why }}</span></li>
 {%- endfor %}
 </ul>
 </section>
@@ -252,14 +281,15 @@ _ABOUT = """\
 <section class="card" aria-labelledby="about">
 <h2 id="about">About this run</h2>
 <dl class="facts">
-<dt>Playbook</dt><dd><code>{{ clean(report.playbook) or 'not recorded' }}</code></dd>
-<dt>Run</dt><dd><code>{{ clean(report.run_id) }}</code></dd>
+<dt>Playbook</dt><dd><code>{{ report.playbook or 'not recorded' }}</code></dd>
+<dt>Run</dt><dd><code>{{ report.run_id }}</code></dd>
 {%- for fact in report.facts %}
 <dt>{{ fact.label }}</dt><dd>
-{%- if fact.url %}<a href="{{ fact.url }}" rel="noreferrer">{{ fact.value }}</a>{% else %}{{ fact.value }}{% endif %}</dd>
+{%- if fact.url %}<a href="{{ fact.url }}" rel="noreferrer">{{ fact.value }}</a>
+{%- else %}{{ fact.value }}{% endif %}</dd>
 {%- endfor %}
 {%- for note in report.notes %}
-<dt>{{ 'Note' if loop.first else '' }}</dt><dd>{{ clean(note) }}</dd>
+<dt>{{ 'Note' if loop.first else '' }}</dt><dd>{{ note }}</dd>
 {%- endfor %}
 </dl>
 </section>
@@ -278,7 +308,7 @@ PAGE = f"""\
 <title>{{{{ name }}}}: {{{{ verdict }}}}</title>
 <style>{{{{ style }}}}</style>
 </head>
-<body>
+<body class="{{{{ report.status }}}}">
 <main>
 {_TOP}{_ATTENTION}{_TARGETS}{_TIMELINE}{_TARGET}{_ABOUT}</main>
 </body>

@@ -26,26 +26,38 @@ STYLE = """
 html { -webkit-text-size-adjust: 100%; }
 body {
   margin: 0; background: var(--page); color: var(--ink);
-  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "Liberation Sans", sans-serif;
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "Liberation Sans",
+    sans-serif;
   overflow-wrap: anywhere;
 }
 main { max-width: 1080px; margin: 0 auto; padding: 0 24px 64px; }
 h1, h2, h3, h4, p, ul, dl, dd { margin: 0; padding: 0; }
 ul { list-style: none; }
 a { color: inherit; text-decoration-color: var(--soft); text-underline-offset: 3px; }
-a:focus-visible, summary:focus-visible { outline: 2px solid var(--deferred); outline-offset: 3px; border-radius: 4px; }
-code, .name { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .92em; }
+a:focus-visible, summary:focus-visible {
+  outline: 2px solid var(--deferred); outline-offset: 3px; border-radius: 4px;
+}
+code, .name {
+  font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .92em;
+}
 .soft { color: var(--soft); }
 .small { font-size: 13px; }
 .num { font-variant-numeric: tabular-nums; }
 .nowrap { white-space: nowrap; }
 
-.top { border-top: 6px solid var(--tone); padding: 40px 0 28px; }
+body { border-top: 6px solid var(--tone); }
+.top { padding: 40px 0 28px; }
 .kicker { color: var(--soft); font-size: 14px; display: flex; flex-wrap: wrap; gap: 4px 16px; align-items: center; }
 .kicker strong { color: var(--ink); font-weight: 600; }
-h1 { font-size: 40px; line-height: 1.15; letter-spacing: -.022em; font-weight: 700; margin: 18px 0 10px; text-wrap: balance; }
-.tally { font-size: 21px; line-height: 1.4; color: var(--soft); text-wrap: pretty; }
-.exit { margin-top: 16px; display: flex; flex-wrap: wrap; gap: 8px 14px; align-items: center; font-size: 14px; color: var(--soft); }
+h1 {
+  font-size: 40px; line-height: 1.15; letter-spacing: -.022em; font-weight: 700; margin: 18px 0 10px;
+  text-wrap: balance;
+}
+.tally { font-size: 21px; line-height: 1.4; text-wrap: pretty; }
+.exit {
+  margin-top: 16px; display: flex; flex-wrap: wrap; gap: 8px 14px; align-items: center; font-size: 14px;
+  color: var(--soft);
+}
 .rehearsal {
   margin-top: 20px; padding: 12px 16px; border-radius: 10px; background: var(--deferred-bg); color: var(--deferred);
   font-weight: 600;
@@ -62,13 +74,19 @@ h1 { font-size: 40px; line-height: 1.15; letter-spacing: -.022em; font-weight: 7
 .refused, .stopped, .failed, .crit { --tone: var(--crit); --tone-bg: var(--crit-bg); }
 .skipped, .unknown { --tone: var(--quiet); --tone-bg: var(--quiet-bg); }
 
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 14px; padding: 24px 28px; margin-top: 20px; }
+.card {
+  background: var(--card); border: 1px solid var(--line); border-radius: 14px; padding: 24px 28px;
+  margin-top: 20px;
+}
 h2 { font-size: 20px; line-height: 1.3; letter-spacing: -.01em; font-weight: 650; }
 .card > h2 { margin-bottom: 14px; }
 h3 { font-size: 15px; font-weight: 650; margin: 28px 0 6px; }
 h3 .soft { font-weight: 400; margin-left: 6px; }
 
-.items > li { padding: 13px 0; border-top: 1px solid var(--line); display: grid; grid-template-columns: 104px minmax(0, 1fr); gap: 2px 16px; }
+.items > li {
+  padding: 13px 0; border-top: 1px solid var(--line); display: grid;
+  grid-template-columns: 104px minmax(0, 1fr); gap: 2px 16px;
+}
 .items > li:first-child { border-top: 0; }
 .items > li > :first-child { justify-self: start; align-self: start; }
 .items p + p { margin-top: 3px; }
@@ -79,35 +97,76 @@ h3 .soft { font-weight: 400; margin-left: 6px; }
 .measures b { font-weight: 600; }
 .advice { padding-left: 14px; border-left: 2px solid var(--tone, var(--line)); margin-top: 6px !important; }
 .error { color: var(--crit); }
-.tag { font-size: 12px; color: var(--soft); border: 1px solid var(--line); border-radius: 5px; padding: 0 6px; margin-left: 6px; white-space: nowrap; font-weight: 400; }
+.tag {
+  font-size: 12px; color: var(--soft); border: 1px solid var(--line); border-radius: 5px; padding: 0 6px;
+  margin-left: 6px; white-space: nowrap; font-weight: 400;
+}
 
 table { border-collapse: collapse; width: 100%; }
-th { text-align: left; font-weight: 500; font-size: 13px; color: var(--soft); padding: 4px 16px 8px 0; border-bottom: 1px solid var(--line); }
+th {
+  text-align: left; font-weight: 500; font-size: 13px; color: var(--soft); padding: 4px 16px 8px 0;
+  border-bottom: 1px solid var(--line);
+}
 td { padding: 11px 16px 11px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 tr:last-child td { border-bottom: 0; }
 th:last-child, td:last-child { padding-right: 0; }
 td.right, th.right { text-align: right; white-space: nowrap; }
 
 .time { position: relative; }
-.row { display: grid; grid-template-columns: minmax(90px, 190px) minmax(0, 1fr); gap: 0 16px; align-items: center; padding: 5px 0; }
+.row {
+  display: grid; grid-template-columns: minmax(90px, 190px) minmax(0, 1fr); gap: 0 16px; align-items: center;
+  padding: 5px 0;
+}
 .row > .who { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; font-size: 14px; }
 svg { display: block; width: 100%; overflow: visible; }
 svg text { fill: var(--soft); font-size: 12px; }
 .lane { fill: var(--faint); }
 .bar-task { fill: var(--task); }
-.bar-done { fill: var(--ok); } .bar-failed { fill: var(--crit); } .bar-deferred { fill: var(--deferred); }
+rect.bar-failed[height="22"], rect.bar-stopped[height="22"], rect.bar-refused[height="22"] {
+  fill: var(--crit-bg); stroke: var(--crit);
+}
+rect.bar-deferred[height="22"] { fill: var(--deferred-bg); stroke: var(--deferred); }
+.bar-done { fill: var(--ok); }
+.bar-failed, .bar-stopped, .bar-refused { fill: var(--crit); }
+.bar-deferred { fill: var(--deferred); }
 .bar-skipped, .bar-planned { fill: var(--quiet); }
 .limit { stroke: var(--warn); stroke-width: 2; stroke-dasharray: 3 3; }
 .key { display: flex; flex-wrap: wrap; gap: 4px 18px; margin-top: 12px; font-size: 13px; color: var(--soft); }
-.key span::before { content: ""; display: inline-block; width: 18px; height: 8px; border-radius: 2px; margin-right: 7px; background: var(--k); }
-.key .limit-key::before { width: 0; height: 12px; border-left: 2px dashed var(--warn); border-radius: 0; background: none; vertical-align: -2px; }
+.key span::before {
+  content: ""; display: inline-block; width: 18px; height: 8px; border-radius: 2px; margin-right: 7px;
+  background: var(--k);
+}
+.key .limit-key::before {
+  width: 0; height: 12px; border-left: 2px dashed var(--warn); border-radius: 0; background: none;
+  vertical-align: -2px;
+}
+
+.scale { margin: 6px 0 2px; max-width: 340px; overflow: visible; }
+.zone-ok, .zone-warn, .zone-crit { fill-opacity: .28; }
+.zone-ok { fill: var(--ok); } .zone-warn { fill: var(--warn); } .zone-crit { fill: var(--crit); }
+.way { stroke: var(--soft); stroke-width: 1.5; }
+.was { fill: var(--card); stroke: var(--soft); stroke-width: 1.5; }
+.now-ok { fill: var(--ok); }
+.now-warn { fill: var(--warn); }
+.now-crit { fill: var(--crit); }
+.now-unknown { fill: var(--quiet); }
+th.wide, td.wide { width: 32%; padding-left: 20px; padding-right: 28px; }
+td.wide .scale { margin: 4px 0 0; }
+.was-key::before, .now-key::before {
+  content: ""; display: inline-block; width: 8px; height: 8px; border-radius: 50%; border: 1.5px solid var(--soft);
+  margin-right: 5px;
+}
+.now-key { margin-left: 12px; }
+.now-key::before { background: var(--soft); }
 
 details > summary { cursor: pointer; list-style: none; }
 details > summary::-webkit-details-marker { display: none; }
 details.card { padding: 0; }
 details.card > summary { padding: 20px 28px; display: flex; flex-wrap: wrap; gap: 6px 14px; align-items: center; }
 details.card > summary h2 { margin-right: auto; }
-details.card > summary::after, .more > summary::after { content: "+"; color: var(--soft); font-size: 18px; line-height: 1; width: 12px; text-align: center; }
+details.card > summary::after, .more > summary::after {
+  content: "+"; color: var(--soft); font-size: 18px; line-height: 1; width: 12px; text-align: center;
+}
 details.card[open] > summary::after, .more[open] > summary::after { content: "–"; }
 details.card > .inside { padding: 0 28px 26px; }
 .inside > h3:first-child, .inside > .items:first-child { margin-top: 0; }
@@ -132,14 +191,20 @@ footer { margin-top: 28px; color: var(--soft); font-size: 13px; }
   .row.axis .who { display: none; }
   .facts { grid-template-columns: minmax(0, 1fr); gap: 0; }
   .facts dd { margin-bottom: 10px; }
-  table, tbody, tr, td { display: block; width: 100%; }
+  table, tbody, td { display: block; width: 100%; }
   thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-  tr { padding: 12px 0; border-top: 1px solid var(--line); }
+  tr {
+    padding: 12px 0; border-top: 1px solid var(--line); display: grid; gap: 2px 12px;
+    grid-template-columns: minmax(0, 1fr) auto;
+  }
   tbody tr:first-child { border-top: 0; }
-  td, tr:last-child td { padding: 2px 0; border: 0; }
+  td, tr:last-child td, td.wide { padding: 0; border: 0; width: auto; grid-column: 1 / -1; }
+  tbody td.lead { grid-column: 1; grid-row: 1; padding-bottom: 4px; }
+  tbody td.state { grid-column: 2; grid-row: 1; }
   td.right { text-align: left; white-space: normal; }
-  td[data-label]:not(:empty)::before { content: attr(data-label); color: var(--soft); display: inline-block; min-width: 92px; padding-right: 12px; font-size: 13px; }
-  td.lead { padding-bottom: 6px; }
+  td[data-label] { display: grid; grid-template-columns: 84px minmax(0, 1fr); }
+  td[data-label]::before { content: attr(data-label); color: var(--soft); font-size: 13px; }
+  td.wide .scale { margin: 4px 0; max-width: none; }
 }
 @media print {
   :root {
@@ -157,7 +222,8 @@ footer { margin-top: 28px; color: var(--soft); font-size: 13px; }
   .items > li, tr, .row { break-inside: avoid; }
   h2, h3, summary { break-after: avoid; }
   .chip { border: 1px solid var(--tone); }
-  svg rect { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  .time { break-inside: avoid; break-after: avoid; }
+  svg *, .key span::before, .now-key::before { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   details::details-content { content-visibility: visible; block-size: auto; }
   summary::after { content: "" !important; }
 }

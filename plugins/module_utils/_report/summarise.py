@@ -40,7 +40,7 @@ _UNOPENED = "The record ends before any work could begin: the run was killed, or
 def summarise(record: Record, fail_on: str, now: str) -> Report:
     """``fail_on`` is warn, crit or never; ``now`` (ISO 8601) only says when the report was made."""
     headers = {str(header["host"]): header for header in reversed(record.headers)}
-    named = [header for host, header in headers.items() if not _of_the_report(host, headers)]
+    named = [header for host, header in sorted(headers.items()) if not _of_the_report(host, headers)]
     expected = {str(host) for header in named for host in header.get("hosts_expected") or []}
     by_host: dict[str, list[Line]] = {host: [] for host in sorted(expected | set(headers))}
     for line in record.lines:
@@ -71,7 +71,7 @@ def summarise(record: Record, fail_on: str, now: str) -> Report:
 
 
 def _of_the_report(host: str, headers: dict[str, Header]) -> bool:
-    """Whether a header stems from making this report of a run that is over: no playbook of ours, only itself expected."""
+    """Whether a header stems from the making of a report, of a run that is over, and not from that run."""
     header = headers.get(host)
     if header is None or header.get("playbook") or header.get("hosts_expected") != [host]:
         return False
@@ -95,7 +95,7 @@ def _target(host: str, header: Optional[Header], lines: list[Line], torn: bool, 
         checks=tuple(checks),
         actions=tuple(actions),
         spans=tuple(
-            Span(str(line["step"]), str(line["task"]), line["started"], line["ended"], bool(line["failed"]))
+            Span(str(line["step"]), str(line["task"]), line["started"], line["ended"], _look(line))
             for line in lines
             if line["started"] and line["ended"]
         ),
@@ -103,6 +103,10 @@ def _target(host: str, header: Optional[Header], lines: list[Line], torn: bool, 
         ended=max([_text(line["ended"]) for line in lines if line["ended"]], default=None),
         deadline=(header or {}).get("deadline") or None,
     )
+
+
+def _look(line: Line) -> str:
+    return KIND_STATUS.get(str((line.get("error") or {}).get("kind")), "failed") if line["failed"] else "task"
 
 
 def _checks(lines: list[Line]) -> list[Measured]:

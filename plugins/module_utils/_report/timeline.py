@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""When what happened, as rectangles in per cent of the run's length, so that the page can draw them at any width. Pure."""
+"""When what happened, as rectangles in per cent of the run's length, for any width. Pure."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ def _row(target: Target, scale: _Scale) -> Row:
         scale.bar(
             span.started,
             span.ended,
-            "failed" if span.failed else "task",
-            f"{units.clean(span.label)} ({span.step or 'run'})",
+            span.look,
+            f"{span.label} ({span.step})" if span.step else span.label,
         )
         for span in target.spans
     ]
@@ -127,6 +127,5 @@ def _ticks(scale: _Scale, zone: tzinfo) -> Iterable[tuple[float, str]]:
     day = datetime(2000, 1, 1, tzinfo=timezone.utc)
     moment = scale.start + (-((scale.start - day) % step) % step)
     while moment <= scale.end:
-        if scale.at(moment) <= 97:
-            yield scale.at(moment), moment.astimezone(zone).strftime(form)
+        yield scale.at(moment), moment.astimezone(zone).strftime(form)
         moment += step

@@ -19,9 +19,14 @@ Scalar = Union[str, int, float, bool, None]
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
 
+def visible(text: str) -> str:
+    """``text`` on one line, without characters that control or reorder what is shown."""
+    return _UNSEEN.sub(" ", text)
+
+
 def clean(text: object) -> str:
-    """Any text on one line, without characters that control or reorder what is shown."""
-    return _UNSEEN.sub(" ", str(text)).strip()
+    """Anything as text that is :func:`visible`, without spaces around it."""
+    return visible(str(text)).strip()
 
 
 def show(value: Scalar, unit: str = "") -> str:
@@ -71,7 +76,9 @@ def _bytes(size: float) -> str:
         if size < 1023.95:
             break
         size, unit = size / 1024, larger
-    return f"{int(size)} B" if unit == "B" else f"{_short(round(size, 1))} {unit}"
+    if unit == "B":
+        return f"{int(size)} B"
+    return f"{_short(round(size, 1) if size < 99.95 else round(size))} {unit}"
 
 
 def _seconds(size: float) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._report import units, words
-from ansible_collections.day2.ops.plugins.module_utils._report.model import Action, Check, Measured, Report, Target
+from ansible_collections.day2.ops.plugins.module_utils._report.model import Action, Check, Problem, Report, Target
 
 _TIMES = ("duration_seconds", "seconds")
 
@@ -59,20 +59,21 @@ def evidence(check: Check) -> str:
 def measures(action: Action) -> list[Measure]:
     """Before, after and what was predicted, side by side, in the order in which the action names them."""
     before, predicted, after = action["before"] or {}, action["predicted"] or {}, action["after"] or {}
-    keys = dict.fromkeys([*before, *predicted, *after])
     found = []
-    for key in keys:
+    for key in dict.fromkeys([*before, *predicted, *after]):
         if key in _TIMES or key == "cost":
             continue
         was, will, came = (units.measure(key, side[key]) if key in side else "" for side in (before, predicted, after))
+        label = units.label_of(key)
         if came:
-            foreseen = f"predicted {will}" if will and will != came else ""
             shown = f"{was} → {came}" if was and was != came else f"{came}, as before" if was else came
-            found.append(Measure(units.label_of(key), shown, foreseen))
+            found.append(Measure(label, shown, f"predicted {will}" if will and will != came else ""))
+        elif will and action["status"] in ("failed", "skipped"):
+            found.append(Measure(label, was or "–", f"predicted {will}"))
         elif will:
-            found.append(Measure(units.label_of(key), f"{was} → {will}" if was else will, "predicted"))
+            found.append(Measure(label, f"{was} → {will}" if was else will, "predicted"))
         else:
-            found.append(Measure(units.label_of(key), was))
+            found.append(Measure(label, was))
     took = units.between(action["started"], action["ended"])
     foreseen = next((units.show(predicted[key], "seconds") for key in _TIMES if key in predicted), "")
     if took is not None:
@@ -88,26 +89,38 @@ def overran(target: Target, action: Action) -> str:
     return units.show(over, "seconds") if over is not None and over > 0 else ""
 
 
+def cost(action: Action) -> str:
+    """What an action left behind that the next run must clear away; empty when it left nothing."""
+    return units.clean((action["after"] or {}).get("cost") or "")
+
+
+def problems(target: Target) -> list[Problem]:
+    """The target's problems that none of its failed actions tells already."""
+    told = {units.clean(action["error"]) for action in target.having("failed")}
+    return [problem for problem in target.problems if units.clean(problem.message) not in told]
+
+
 def concerns(report: Report) -> list[Concern]:
-    """What needs attention, worst first: problems, failed actions, readings that are not ok, what is half done."""
+    """What needs attention, worst first: problems, failed actions, what is half done, readings, what was left."""
     found = []
     for target in report.targets:
-        for problem in target.problems:
-            look = {"refused": "refused", "deferred": "deferred"}.get(problem.kind, "failed")
-            look = "stopped" if problem.kind in ("stopped", "interrupted") else look
-            found.append(Concern(look, target, PROBLEMS.get(problem.kind, "Failed"), words.problem(problem)))
+        for problem in problems(target):
+            head, look = PROBLEMS.get(problem.kind, ("", "failed"))
+            found.append(Concern(look, target, head, units.clean(problem.message)))
         for action in target.actions:
-            name = f"{words.title(action['action'])} {units.clean(action['subject'])}"
-            cost = units.clean((action["after"] or {}).get("cost") or "")
+            name = f"{label(action['action'])} {units.clean(action['subject'])}"
             if action["status"] == "failed":
-                found.append(Concern("failed", target, name, units.clean(action["error"] or action["reason"]), cost))
-            elif cost:
-                found.append(Concern("warn", target, name, cost))
+                text = units.clean(action["error"] or action["reason"])
+                found.append(Concern("failed", target, name, text, cost(action)))
+            elif cost(action):
+                found.append(Concern("warn", target, name, cost(action)))
+            if action["status"] == "deferred":
+                found.append(Concern("deferred", target, name, units.clean(action["reason"])))
             if overran(target, action):
                 found.append(Concern("warn", target, name, f"Ran {overran(target, action)} past the deadline."))
         for measured in target.reading("crit", "warn", "unknown"):
             check = measured.last
-            name = f"{words.title(check['check'])} {units.clean(check['subject'])}"
+            name = f"{label(check['check'])} {units.clean(check['subject'])}"
             found.append(
                 Concern(check["status"], target, name, units.clean(check["summary"]), units.clean(check["advice"]))
             )
@@ -115,16 +128,18 @@ def concerns(report: Report) -> list[Concern]:
     return sorted(found, key=lambda concern: order.index(concern.look))
 
 
-def moves(target: Target) -> list[Measured]:
-    """The readings that this run changed and that have a number or a status to compare."""
-    return target.moved
+def label(name: str) -> str:
+    """An id as words that begin a line: ``Reindex index``."""
+    text = words.title(name)
+    return text[:1].upper() + text[1:]
 
 
 def left(target: Target) -> str:
     """What a target's row says of its actions: ``5 done, 1 deferred``."""
     counts = target.action_counts
     order = ("failed", "deferred", "done", "planned", "skipped")
-    return ", ".join(f"{counts[status]:,} {status}" for status in order if counts[status])
+    named = {"skipped": "not due"}
+    return ", ".join(f"{counts[status]:,} {named.get(status, status)}" for status in order if counts[status])
 
 
 def readings(target: Target) -> str:
@@ -137,12 +152,13 @@ def took(started: str, ended: str) -> str:
     return units.show((clock.parse(ended) - clock.parse(started)).total_seconds(), "seconds")
 
 
+# What stands beside a problem, where its status word does not say it all; and that word.
 PROBLEMS = {
-    "no_result": "No result",
-    "interrupted": "Killed",
-    "stopped": "Stopped",
-    "refused": "Refused",
-    "deferred": "Left for the next run",
-    "unreachable": "Not reachable",
-    "bad_input": "Wrong input",
+    "no_result": ("No result", "failed"),
+    "unreachable": ("Not reachable", "failed"),
+    "bad_input": ("Wrong input", "failed"),
+    "interrupted": ("Killed", "stopped"),
+    "stopped": ("", "stopped"),
+    "refused": ("", "refused"),
+    "deferred": ("", "deferred"),
 }

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._report import units
-from ansible_collections.day2.ops.plugins.module_utils._report.model import EXIT_2, Action, Problem, Report, Target
+from ansible_collections.day2.ops.plugins.module_utils._report.model import EXIT_2, Action, Report, Target
 
 # An object's size before and after; the first that both sides hold is taken, so that no part is counted twice.
 _SIZES = ("total_bytes", "size_bytes", "bytes")
@@ -118,7 +118,9 @@ def totals(report: Report) -> list[str]:
         if unit == "bytes":
             total += sum(shrunk(action, side) for action in actions)
         if total:
-            found.append(f"{units.show(total, unit)} {words}")
+            found.append(
+                f"{units.show(total, unit)} {'would be ' if report.check_mode and unit == 'bytes' else ''}{words}"
+            )
     return found
 
 
@@ -143,7 +145,7 @@ def _first(measures: dict[str, Any], keys: Iterable[str]) -> Optional[float]:
 def why(target: Target) -> str:
     """One sentence: why a target has the status it has. Empty for ok."""
     if target.problems:
-        return problem(target.problems[0])
+        return units.clean(target.problems[0].message)
     failed, deferred = target.having("failed"), target.having("deferred")
     if failed:
         return (
@@ -159,15 +161,10 @@ def why(target: Target) -> str:
     return ""
 
 
-def problem(one: Problem) -> str:
-    where = f" (task: {units.clean(one.task)})" if one.task else ""
-    return units.clean(one.message) + where
-
-
 def summary(report: Report, most: int = _MOST) -> list[str]:
     """The lines for a console or a chat: the headline, then the targets that are not ok, worst first."""
-    name = f"{playbook_title(report.playbook)}{' (rehearsal)' if report.check_mode else ''}, run {units.clean(report.run_id)}"
-    lines = [f"{name}: {verdict(report)}", tally(report)]
+    name = playbook_title(report.playbook)
+    lines = [f"{name}, run {units.clean(report.run_id)}: {verdict(report)}", tally(report)]
     troubled = [target for target in report.targets if target.status != "ok"]
     lines += [f"{units.clean(target.target)}: {target.status}: {why(target)}" for target in troubled[:most]]
     if len(troubled) > most:
