@@ -108,7 +108,7 @@ def spec() -> ArgumentSpec:
     return connect.connection_spec().update(
         thresholds={"type": "dict", "default": {}},
         expected_replicas={"type": "int"},
-        sample_keys={"type": "int", "default": 0},
+        sample_keys={"type": "int", "default": 0, "no_log": False},
         sample_seconds={"type": "int", "default": 2},
     )
 

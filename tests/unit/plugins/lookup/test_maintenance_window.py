@@ -21,8 +21,8 @@ import pytest
 NIGHT = "at='2026-12-07T03:00:00Z'"
 EXPRESSIONS = {
     "night": f"lookup('day2.ops.maintenance_window', 'maintain', {NIGHT})",
-    "evening": "lookup('day2.ops.maintenance_window', 'maintain', at='2026-12-07T23:00:00Z')",
-    "once": "lookup('day2.ops.maintenance_window', 'maintain', environment_name='staging', at='2026-12-07T23:00:00Z')",
+    "evening": "lookup('day2.ops.maintenance_window', 'maintain', windows=unquoted, at=evening)",
+    "once": "lookup('day2.ops.maintenance_window', 'maintain', windows=unquoted, environment_name=other, at=evening)",
     "each": f"query('day2.ops.maintenance_window', 'observe', 'disrupt', {NIGHT})",
     "none": f"lookup('day2.ops.maintenance_window', 'maintain', windows=[], {NIGHT})",
     "override": f"lookup('day2.ops.maintenance_window', 'disrupt', override_reason=why, {NIGHT})",
@@ -35,6 +35,7 @@ PLAY = """
   vars:
     opening: "02:00"
     why: INC-7
+    other: staging
     night:
       - name: night
         environment: production
@@ -42,7 +43,9 @@ PLAY = """
         rrule: FREQ=DAILY
         start: "{{ opening }}"
         duration: 4h
-      # Unquoted, as people write it: YAML makes a number and two times of these.
+    evening: "2026-12-07T23:00:00Z"
+    # As people write it: YAML makes a number and two times of these.
+    unquoted:
       - {name: evening, environment: production, risk: [maintain], rrule: FREQ=DAILY, start: 22:30, duration: 1h}
       - {name: once, environment: staging, risk: [maintain], start: 2026-12-06T02:00:00Z, end: 2026-12-07}
     ops_windows: "{{ night }}"
