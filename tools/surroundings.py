@@ -27,7 +27,7 @@ class Interrupted(Exception):
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP become an exception once; those that follow are ignored, so that cleaning up goes on."""
+    """The first SIGINT, SIGTERM or SIGHUP becomes an exception; those that follow are ignored: cleaning up goes on."""
 
     def stop(number: int, _frame: object) -> None:
         for other in numbers:
