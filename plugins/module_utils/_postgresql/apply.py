@@ -282,4 +282,4 @@ def _quoted(warnings: list[str]) -> str:
 
 
 def _sentence(error: OpsError) -> str:
-    return str(error).rstrip(".")
+    return str(error).rstrip(".").replace("Stopped: ", "", 1)

@@ -16,6 +16,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql import troubl
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session
 
 EVERY_SECONDS = 1.0
+EARLY = 0.75
 STOP_ROW_SECONDS = 5.0
 DISK_SECONDS = 15.0
 SIGNAL_READ_SECONDS = 5.0
@@ -39,9 +40,11 @@ class BrakePolicy:
         lag, lag_bytes, must = self.replica_lag, self.replica_lag_bytes, self.required
         sessions = self.blocked_sessions
         free = self.disk_free_bytes if self.disk_capacity_bytes else None
+        # The server needs a moment to cancel, and we to look: nobody shall wait longer than the limit all the same.
+        held_up = f"another session waited {{value:.1f}} s for it (limit {self.lock_timeout:.1f} s)"
         behind = "a replica is {value:.0f} bytes behind (limit {limit:.0f})"
         return [
-            Limit("held_up", "it held up {value:.1f} s another session (limit {limit:.1f} s)", stop=self.lock_timeout),
+            Limit("held_up", held_up, stop=self.lock_timeout * EARLY),
             Limit("blocked", "{value:.0f} sessions wait for locks (limit {limit:.0f})", sessions, _twice(sessions)),
             Limit("lag", "a replica is {value:.0f} s behind (limit {limit:.0f} s)", lag, _twice(lag), required=must),
             Limit("lag_bytes", behind, lag_bytes, _twice(lag_bytes), required=must),
@@ -83,6 +86,7 @@ class Brake:
         self._limits = policy.limits()
         self._policy = policy
         self._read_at = 0.0
+        self._every = 0.0
         self._stop_at = 0.0
         self._disk_at = 0.0
         self._disk: Optional[float] = None
@@ -117,16 +121,18 @@ class Brake:
             self._run.live.sleep(EVERY_SECONDS)
 
     def watch(self, pid: int) -> None:
-        """Look, at most once a second, at what the work of server process ``pid`` does to others.
+        """Look, every second, at what the work of server process ``pid`` does to others; oftener once somebody waits.
 
         Raises :class:`Braked` and, for a stop order, :class:`Stopped`.
         """
-        if time.monotonic() - self._read_at < EVERY_SECONDS:
+        if time.monotonic() - self._read_at < self._every:
             return
         self._obey()
-        verdict = judge_brake(self.signals(pid), self._limits)
+        signals = self.signals(pid)
+        verdict = judge_brake(signals, self._limits)
         self.unknown.update(verdict.unknown)
         self._read_at = time.monotonic()
+        self._every = 0.0 if signals["held_up"] else min(EVERY_SECONDS, self._policy.lock_timeout / 4)
         if verdict.word == STOP:
             raise Braked(verdict.reason)
 

@@ -25,7 +25,10 @@ MAINTAIN_SINCE = 170000
 
 @dataclass(frozen=True)
 class Held:
-    """What the connected role holds. ``tables``: (schema, table, owner) of those in scope that it may not maintain."""
+    """What the connected role holds, and where it falls short.
+
+    ``tables``: (schema, table, owner, whether only the owner will do) of those in scope that it may not maintain.
+    """
 
     role: str
     version: int
@@ -33,7 +36,7 @@ class Held:
     lock_db: str
     may_lock: bool
     schemas: tuple[str, ...] = ()
-    tables: tuple[tuple[str, str, str], ...] = ()
+    tables: tuple[tuple[str, str, str, bool], ...] = ()
 
 
 _HELD = """
@@ -45,8 +48,12 @@ SELECT current_user AS role, current_setting('server_version_num')::int AS versi
 """
 _OWNED = """
 SELECT n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner,
-       has_schema_privilege(n.oid, 'USAGE') AS usable,
-       pg_has_role(c.relowner, 'USAGE') {maintain} AS allowed
+       has_schema_privilege(n.oid, 'USAGE') AS usable, pg_has_role(c.relowner, 'USAGE') AS owned,
+       {maintain} AS maintained,
+       EXISTS (SELECT FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+                WHERE i.indrelid = c.oid AND NOT i.indisvalid AND x.relname ~ '_cc(new|old)[0-9]*$') AS leftovers,
+       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.reltoastrelid AND NOT i.indisvalid)
+           AND NOT has_schema_privilege('pg_toast', 'USAGE') AS toast
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.oid = ANY(%s::oid[])
 """
@@ -55,13 +62,16 @@ SELECT n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS ow
 def read_grants(session: Session, module: str, lock_db: str, tables: Sequence[int] = ()) -> Held:
     """What the connected role holds of what ``module`` needs on the tables with these oids."""
     held = session.rows(_HELD, {"roles": list(NEEDS[module]["roles"]), "lock_db": lock_db})[0]
-    lacking: list[tuple[str, str, str]] = []
+    lacking: list[tuple[str, str, str, bool]] = []
     schemas: set[str] = set()
     if NEEDS[module]["tables"] and tables:
-        maintain = "OR has_table_privilege(c.oid, 'MAINTAIN')" if session.version >= MAINTAIN_SINCE else ""
+        maintain = "has_table_privilege(c.oid, 'MAINTAIN')" if session.version >= MAINTAIN_SINCE else "false"
         for row in session.rows(_OWNED.format(maintain=maintain), [list(tables)]):
-            if not row["allowed"]:
-                lacking.append((row["schema"], row["name"], row["owner"]))
+            # Dropping an index takes its owner.
+            if not row["owned"] and (row["leftovers"] or not row["maintained"]):
+                lacking.append((row["schema"], row["name"], row["owner"], row["leftovers"]))
+            if row["toast"]:
+                schemas.add("pg_toast")
             if not row["usable"]:
                 schemas.add(row["schema"])
     return Held(
@@ -82,12 +92,11 @@ def missing(module: str, held: Held) -> list[str]:
     if NEEDS[module]["lock"] and not held.may_lock:
         statements.append(f"GRANT CONNECT ON DATABASE {quote(held.lock_db)} TO {role};")
     statements += [f"GRANT USAGE ON SCHEMA {quote(schema)} TO {role};" for schema in held.schemas]
-    if held.version >= MAINTAIN_SINCE:
-        statements += [f"GRANT MAINTAIN ON TABLE {spell(schema, name)} TO {role};" for schema, name, _ in held.tables]
-    else:
-        owners = sorted({owner for _, _, owner in held.tables})
-        statements += [f"GRANT {quote(owner)} TO {role};" for owner in owners]
-    return statements
+    by_owner = {table[2] for table in held.tables if table[3] or held.version < MAINTAIN_SINCE}
+    for schema, name, owner, _ in held.tables:
+        if owner not in by_owner:
+            statements.append(f"GRANT MAINTAIN ON TABLE {spell(schema, name)} TO {role};")
+    return statements + [f"GRANT {quote(owner)} TO {role};" for owner in sorted(by_owner)]
 
 
 def role_sql(

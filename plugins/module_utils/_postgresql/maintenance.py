@@ -103,19 +103,21 @@ class Found:
 
     checks: list[records.Check]
     steps: list[plan.Step]
-    summary: str = ""
+    policy: Policy
+    state: Optional[State] = None
     rates: Optional[dict[str, float]] = None
 
     def result(self) -> Result:
         actions = [step.action for step in self.steps]
         rates = {name: round(rate) for name, rate in (self.rates or {}).items()}
-        return {"checks": self.checks, "actions": actions, "plan_summary": self.summary, "throughput": rates}
+        summary = plan.summarize(self.state, self.policy, self.steps) if self.state else ""
+        return {"checks": self.checks, "actions": actions, "plan_summary": summary, "throughput": rates}
 
 
 def maintain(run: Run) -> Result:
     """The work of module ``postgresql_maintenance``."""
     policy = policy_of(run.params)
-    found = Found([], [])
+    found = Found([], [], policy)
     with contextlib.ExitStack() as stack:
         try:
             _maintain(run, policy, found, stack)
@@ -161,16 +163,15 @@ def _maintain(run: Run, policy: Policy, found: Found, stack: contextlib.ExitStac
     state = find(run, policy, control, tables, found.rates, brake.disk_free(), own=[control.pid, locks.session.pid])
     if run.check_mode:
         state = plan.obstructed(state, {kind: holder for kind in OPERATIONS if (holder := locks.exclude(kind))})
-    decided = plan.plan(plan.assume(state, run.params["assume_actions"]), policy, run.deadline.left())
-    found.steps, found.summary = decided.steps, decided.summary
-    _take_slot(run, locks, decided.steps)
-    if run.check_mode or not any(step.action["status"] == "planned" for step in decided.steps):
+    found.state = plan.assume(state, run.params["assume_actions"])
+    found.steps = plan.plan(found.state, policy, run.deadline.left())
+    _take_slot(run, locks, found.steps)
+    if run.check_mode or not any(step.action["status"] == "planned" for step in found.steps):
         return
     worker = stack.enter_context(contextlib.closing(connect(run, "work", act=True)))
     worker.control = control
     site = Site(run, policy, worker, control, locks, brake, _same(run, server), found.rates)
-    act(site, decided.steps)
-    found.summary = plan.summarize(state, policy, decided.steps, len(state.tables))
+    act(site, found.steps)
 
 
 def scope(run: Run, session: Session) -> list[Table]:

@@ -38,19 +38,12 @@ class Step:
         return float(self.action["predicted"].get("seconds") or 0.0)
 
 
-@dataclass(frozen=True)
-class Plan:
-    steps: list[Step]
-    summary: str
-
-
-def plan(state: State, policy: Policy, left: Optional[float]) -> Plan:
+def plan(state: State, policy: Policy, left: Optional[float]) -> list[Step]:
     """The steps in the order in which they run; those that cannot run now are in it too, and say why.
 
     First leftovers go, because they slow every write; then tables that near the wraparound; then the worst table
     first, and its rebuilds before its vacuum, which then has less to read.
     """
-    tables = {table.oid: table for table in state.tables}
     covered = _covered_by_parents(state.tables, policy)
     groups: list[tuple[float, str, list[Step]]] = []
     drops: list[Step] = []
@@ -71,7 +64,7 @@ def plan(state: State, policy: Policy, left: Optional[float]) -> Plan:
             groups.append((float("-inf") if urgent else -worth, spell(table.schema, table.name), steps))
     steps = drops + [step for _, _, group in sorted(groups, key=lambda group: group[:2]) for step in group]
     fit(steps, left)
-    return Plan(steps, summarize(state, policy, steps, len(tables)))
+    return steps
 
 
 def fit(steps: Iterable[Step], left: Optional[float]) -> None:
@@ -210,7 +203,7 @@ def reindex_seconds(index: Index, table: Table, state: State) -> float:
     return 0.2 + (2 * table.bytes + index.bytes) / state.rates["reindex"]
 
 
-def summarize(state: State, policy: Policy, steps: Sequence[Step], tables: int) -> str:
+def summarize(state: State, policy: Policy, steps: Sequence[Step]) -> str:
     """One sentence on what was measured and what follows; an empty plan says why."""
     told = [index for index in state.indexes if index.useful_bytes is not None]
     small = sum(1 for index in state.indexes if index.valid and index.bytes < policy.index_min_bytes)
@@ -218,7 +211,7 @@ def summarize(state: State, policy: Policy, steps: Sequence[Step], tables: int) 
         1 for index in state.indexes
         if index.valid and index.bytes >= policy.index_min_bytes and index.useful_bytes is None
     )  # fmt: skip
-    what = f"{amount(tables)} tables, {amount(len(state.indexes))} indexes measured"
+    what = f"{amount(len(state.tables))} tables, {amount(len(state.indexes))} indexes measured"
     counts = {status: sum(step.action["status"] == status for step in steps) for status in records.ACTION_STATUSES}
     said = [f"{amount(count)} {status}" for status, count in counts.items() if count]
     if said:
