@@ -203,11 +203,7 @@ def connect(run: Run, action: str, *, database: Optional[str] = None, act: bool 
         session.pooler = _pooler(run, action, session, name)
     if session.pooler == "transaction":
         if act:
-            session.close()
-            raise Refused(
-                f"Failed to work on {session.place}: a transaction pooler stands between, and locks and settings do "
-                "not survive there; connect to the server directly or through a session pool."
-            )
+            refuse_pooler(session)
         return session
     # Not as startup options: poolers refuse those. Not before we know the pooler: settings would leak to others.
     session.configure(
@@ -225,6 +221,16 @@ def connect(run: Run, action: str, *, database: Optional[str] = None, act: bool 
         with contextlib.suppress(trouble.SqlError):  # not every operating system of a server can do it
             session.configure(client_connection_check_interval="5s")
     return session
+
+
+def refuse_pooler(session: Session) -> None:
+    """:class:`Refused` when locks and settings of this session would stay behind with another client's."""
+    if session.pooler == "transaction":
+        session.close()
+        raise Refused(
+            f"Failed to work on {session.place}: a transaction pooler stands between, and locks and settings do not "
+            "survive there; connect to the server directly or through a session pool."
+        )
 
 
 def _pooler(run: Run, action: str, session: Session, database: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Sequence
 
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote, spell
 
@@ -43,8 +44,8 @@ _HELD = """
 SELECT current_user AS role, current_setting('server_version_num')::int AS version,
        ARRAY(SELECT rolname::text FROM pg_roles
               WHERE rolname = ANY(%(roles)s) AND pg_has_role(current_user, oid, 'USAGE')) AS roles,
-       EXISTS (SELECT FROM pg_database
-                WHERE datname = %(lock_db)s AND has_database_privilege(current_user, oid, 'CONNECT')) AS may_lock
+       (SELECT has_database_privilege(current_user, oid, 'CONNECT') FROM pg_database
+         WHERE datname = %(lock_db)s) AS may_lock
 """
 _OWNED = """
 SELECT n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner,
@@ -62,6 +63,8 @@ SELECT n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS ow
 def read_grants(session: Session, module: str, lock_db: str, tables: Sequence[int] = ()) -> Held:
     """What the connected role holds of what ``module`` needs on the tables with these oids."""
     held = session.rows(_HELD, {"roles": list(NEEDS[module]["roles"]), "lock_db": lock_db})[0]
+    if held["may_lock"] is None and NEEDS[module]["lock"]:
+        raise BadInput(f"lock_db: there is no database {lock_db}; give one that all targets of the server share.")
     lacking: list[tuple[str, str, str, bool]] = []
     schemas: set[str] = set()
     if NEEDS[module]["tables"] and tables:
@@ -79,7 +82,7 @@ def read_grants(session: Session, module: str, lock_db: str, tables: Sequence[in
         version=held["version"],
         roles=frozenset(held["roles"]),
         lock_db=lock_db,
-        may_lock=held["may_lock"],
+        may_lock=bool(held["may_lock"]),
         schemas=tuple(sorted(schemas)),
         tables=tuple(sorted(lacking)),
     )

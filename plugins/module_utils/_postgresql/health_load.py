@@ -12,7 +12,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.records import Chec
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import types
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import duration, size
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count, duration, size
 
 Limits = Mapping[str, Mapping[str, Any]]
 
@@ -20,14 +20,14 @@ _CONNECTIONS = """
 SELECT count(*) AS used, current_setting('max_connections')::int AS maximum, current_user AS role,
        count(*) FILTER (WHERE state = 'active') AS active, count(*) FILTER (WHERE state = 'idle') AS idle,
        count(*) FILTER (WHERE state LIKE 'idle in transaction%') AS idle_in_transaction
-  FROM pg_stat_activity WHERE backend_type = 'client backend'
+  FROM pg_stat_activity WHERE backend_type = 'client backend' OR (backend_type IS NULL AND datid IS NOT NULL)
 """
 _TRANSACTIONS = """
 SELECT pid, application_name AS application, state, extract(epoch FROM now() - xact_start)::float8 AS open,
        extract(epoch FROM now() - state_change)::float8 AS unchanged,
-       (SELECT bool_or(state IS NULL) FROM pg_stat_activity WHERE backend_type = 'client backend') AS hidden
+       (SELECT bool_or(backend_type IS NULL AND datid IS NOT NULL) FROM pg_stat_activity) AS hidden
   FROM pg_stat_activity
- WHERE backend_type = 'client backend' AND xact_start IS NOT NULL AND pid <> pg_backend_pid()
+ WHERE backend_type IS NOT DISTINCT FROM 'client backend' AND pid <> pg_backend_pid()
 """
 _PREPARED = """
 SELECT gid, count(*) OVER () AS prepared, extract(epoch FROM now() - prepared)::float8 AS age
@@ -91,6 +91,7 @@ def transactions(session: Session, run: Run, limits: Limits) -> list[Check]:
                 (types.LONG_TRANSACTION, "long_transaction"),
             )
         ]
+    rows = [row for row in rows if row["open"] is not None]
     idle = [row for row in rows if str(row["state"]).startswith("idle in transaction")]
     worst = max(idle, key=lambda row: row["unchanged"], default=None)
     longest = max(rows, key=lambda row: row["open"], default=None)
@@ -99,7 +100,8 @@ def transactions(session: Session, run: Run, limits: Limits) -> list[Check]:
         text, value, who = "No session idles in a transaction.", 0.0, {}
     else:
         value = round(worst["unchanged"], 1)
-        text = f"{len(idle)} sessions idle in a transaction, the longest for {duration(value)} (pid {worst['pid']})."
+        text = f"{count(len(idle), 'session')} idle in a transaction"
+        text += f", the longest for {duration(value)} (pid {worst['pid']})."
         who = {"pid": worst["pid"], "application": worst["application"]}
     checks.append(
         types.IDLE_IN_TRANSACTION(
@@ -128,7 +130,9 @@ def prepared(session: Session, run: Run, limits: Limits) -> list[Check]:
         text = "No transaction is prepared."
         return [types.PREPARED("server", 0, **limits["prepared_transaction"], summary=text, prepared=0)]
     row = rows[0]
-    text = f"{row['prepared']} transactions are prepared, the oldest, {row['gid']}, for {duration(row['age'])}."
+    text = (
+        f"{count(row['prepared'], 'prepared transaction')} open, the oldest, {row['gid']}, for {duration(row['age'])}."
+    )
     check = types.PREPARED(
         "server", round(row["age"], 1), **limits["prepared_transaction"], summary=text, gid=row["gid"],
         prepared=row["prepared"], advice="Commit it or roll it back: it keeps its locks and all dead rows.",
@@ -138,12 +142,12 @@ def prepared(session: Session, run: Run, limits: Limits) -> list[Check]:
 
 def blocked(session: Session, run: Run, limits: Limits) -> list[Check]:
     row = session.rows(_BLOCKED)[0]
-    count = row["blocked"]
-    text = f"{count} sessions wait for a lock." if count else "No session waits for a lock."
+    number = count(row["blocked"], "session")
+    text = f"{number} wait for a lock." if row["blocked"] else "No session waits for a lock."
     if row["blocker_pid"]:
         text = f"{text[:-1]}, most of them behind pid {row['blocker_pid']} ({row['blocker'] or 'without a name'})."
     check = types.BLOCKED(
-        "server", count, **limits["blocked_sessions"], summary=text, blocker_pid=row["blocker_pid"],
+        "server", row["blocked"], **limits["blocked_sessions"], summary=text, blocker_pid=row["blocker_pid"],
         blocker=row["blocker"], longest_seconds=row["longest"], advice="Look at what the blocking session does.",
     )  # fmt: skip
     return [check]

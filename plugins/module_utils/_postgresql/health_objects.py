@@ -13,7 +13,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql import needs,
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote, spell
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Index
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, percent, size
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, percent, size
 
 Limits = Mapping[str, Mapping[str, Any]]
 # At this age the server refuses to write: half of the 32-bit circle, less a margin.
@@ -109,13 +109,13 @@ def tables_and_indexes(session: Session, run: Run, limits: Limits) -> list[Check
     if many:
         worst = max(many, key=lambda table: needs.dead_ratio(table) or 0)
         ratio, name = needs.dead_ratio(worst) or 0.0, spell(worst.schema, worst.name)
-        text = f"{percent(ratio)} of the rows of {name} are dead, the most of {amount(len(tables))} tables."
+        text = f"{percent(ratio)} of the rows of {name} are dead, the most of {count(len(tables), 'table')}."
         about: dict[str, Any] = {"table": name, "dead_rows": worst.dead, "live_rows": worst.live, "bytes": worst.bytes}
     else:
         ratio, text, about = 0.0, f"No table has {amount(FEW_ROWS)} dead rows.", {}
     lost = sum(table.lost for table in tables)
     if lost:
-        text = f"{text[:-1]}; the statistics of {amount(lost)} tables were lost, so nobody knows theirs."
+        text = f"{text[:-1]}; the statistics of {count(lost, 'table')} were lost, so nobody knows theirs."
     advice = "Run database maintenance; look who holds old snapshots when it does not help."
     dead = types.DEAD_ROWS(database, ratio, **limits["dead_rows"], summary=text, advice=advice, **about)
     return [dead, _invalid(database, indexes, limits), _bloat(session, run, database, indexes, limits)]
@@ -124,7 +124,9 @@ def tables_and_indexes(session: Session, run: Run, limits: Limits) -> list[Check
 def _invalid(database: str, indexes: list[Index], limits: Limits) -> Check:
     # One that is being built is not valid yet.
     names = [spell(one.schema, one.name) for one in indexes if not one.valid and one.builder is None]
-    text = f"{len(names)} indexes are invalid: {', '.join(names[:5])}." if names else "All indexes are valid."
+    text = (
+        f"{count(len(names), 'index')} cannot be used: {', '.join(names[:5])}." if names else "All indexes are valid."
+    )
     advice = "Database maintenance drops what interrupted rebuilds left, and rebuilds the others."
     return types.INVALID_INDEXES(
         database, len(names), **limits["invalid_indexes"], summary=text, advice=advice, indexes=", ".join(names[:20])
@@ -143,7 +145,7 @@ def _bloat(session: Session, run: Run, database: str, indexes: list[Index], limi
         return types.INDEX_BLOAT(database, 0.0, **limits["index_bloat"], summary=text, untold=untold)
     worst = max(told, key=lambda one: needs.index_bloat(one, None) or 0)
     ratio, name = needs.index_bloat(worst, None) or 0.0, spell(worst.schema, worst.name)
-    text = f"About {percent(ratio)} of {name} is bloat, the most of {amount(len(told))} indexes."
+    text = f"About {percent(ratio)} of {name} is bloat, the most of {count(len(told), 'index')}."
     return types.INDEX_BLOAT(
         database, ratio, **limits["index_bloat"], summary=text, advice=advice, index=name, bytes=worst.bytes,
         untold=untold,

@@ -15,7 +15,12 @@ from typing import Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import Refused, Stopped
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session, connect
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import (
+    Row,
+    Session,
+    connect,
+    refuse_pooler,
+)
 
 # The first key of each lock ("day2" in ASCII, and up). Other releases lock with the same numbers: never renumber.
 CLASSES = {
@@ -55,6 +60,7 @@ class Locks:
 
     def __init__(self, run: Run, oid: int, *, look: bool = False) -> None:
         self.session: Session = connect(run, "locks", database=run.params["lock_db"])
+        refuse_pooler(self.session)
         self._look = look or run.check_mode
         self._run = run
         self._oid = oid

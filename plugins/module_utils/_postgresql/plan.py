@@ -14,7 +14,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql import needs,
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import is_leftover, spell
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.needs import Need
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Index, Policy, State, Table
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, duration, percent, size
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, duration, percent, size
 
 # From 14.4 on: before, concurrent builds could corrupt what they built.
 BROKEN_CONCURRENTLY = range(140000, 140004)
@@ -211,9 +211,9 @@ def summarize(state: State, policy: Policy, steps: Sequence[Step]) -> str:
         1 for index in state.indexes
         if index.valid and index.bytes >= policy.index_min_bytes and index.useful_bytes is None
     )  # fmt: skip
-    what = f"{amount(len(state.tables))} tables, {amount(len(state.indexes))} indexes measured"
-    counts = {status: sum(step.action["status"] == status for step in steps) for status in records.ACTION_STATUSES}
-    said = [f"{amount(count)} {status}" for status, count in counts.items() if count]
+    what = f"{count(len(state.tables), 'table')}, {count(len(state.indexes), 'index')} measured"
+    totals = {status: sum(step.action["status"] == status for step in steps) for status in records.ACTION_STATUSES}
+    said = [f"{amount(total)} {status}" for status, total in totals.items() if total]
     if said:
         return f"{what}: {', '.join(said)}."
     parts = []
@@ -227,7 +227,7 @@ def summarize(state: State, policy: Policy, steps: Sequence[Step]) -> str:
         worst_index = max(told, key=lambda index: bloat[index])
         parts.append(f"most index bloat {percent(bloat[worst_index])} ({spell(worst_index.schema, worst_index.name)})")
     if small:
-        parts.append(f"{amount(small)} indexes are below {size(policy.index_min_bytes)}")
+        parts.append(f"{count(small, 'index')} below {size(policy.index_min_bytes)}")
     if untold:
-        parts.append(f"{amount(untold)} indexes cannot be told without pgstattuple")
+        parts.append(f"{count(untold, 'index')} not to be told without pgstattuple")
     return f"{what}; nothing is due{': ' + ', '.join(parts) if parts else ''}."

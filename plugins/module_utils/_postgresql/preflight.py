@@ -12,7 +12,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import Refus
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import grants, spec, trouble, types
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, refuse_pooler
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Table
 
 OLDEST = 140000
@@ -69,6 +69,7 @@ def preflight(run: Run, session: Session, module: str) -> tuple[Server, list[Che
     """The server and the checks on it, the one on grants last. Raises :class:`Refused` on a standby, on an old server
     and for missing grants; those on tables are looked at by :func:`require_grants`.
     """
+    refuse_pooler(session)
     server = read_server(session)
     if server.version < OLDEST:
         raise Refused(f"PostgreSQL {server.version // 10000} is not supported; version 14 or later is needed.")

@@ -114,6 +114,8 @@ def plain(text: str) -> str:
 
 def from_server(sqlstate: Optional[str], text: str, where: str) -> OpsError:
     """The error for a statement that failed on a session to ``where``; without a SQLSTATE the connection is gone."""
+    if "statement pooling mode" in text:
+        return Refused(f"Failed to work on {where}: a statement pooler stands between; connect to the server directly.")
     if sqlstate is None or sqlstate.startswith(GONE):
         return Unreachable(f"The connection to {where} was lost: {plain(text)}.")
     return SqlError(plain(text), sqlstate)

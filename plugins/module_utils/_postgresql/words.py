@@ -14,6 +14,15 @@ def amount(number: float) -> str:
     return f"{number:,.0f}".replace(",", " ")
 
 
+def count(number: int, what: str) -> str:
+    """
+    >>> count(1, "table"), count(2, "index")
+    ('1 table', '2 indexes')
+    """
+    plural = f"{what}es" if what.endswith("x") else f"{what}s"
+    return f"{amount(number)} {what if number == 1 else plural}"
+
+
 def percent(ratio: float) -> str:
     """
     >>> percent(0.384), percent(0.003), percent(0)
