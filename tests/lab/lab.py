@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -71,7 +70,7 @@ class Lab:
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, signals)
-        self.programs = Programs(cache or CHECKOUT / ".cache" / "lab", self.root / "programs")
+        self.programs = Programs(cache or CHECKOUT / ".cache" / "lab", self.root / ".programs", self.account)
         self._authority: Authority | None = None
         self.servers: dict[str, Postgres | PgBouncer | Redis | S3] = {}
         self._local: list[Proxy | HangingServer] = []
@@ -85,21 +84,11 @@ class Lab:
             raise LabError(f"Failed to start {name}: the lab has a server of that name")
         return give_folder(self.root / name, self.account)
 
-    def _readable(self, folder: Path) -> Path:
-        """The programs where the servers' user can read them: the checkout may be in a closed folder."""
-        if reachable(folder, self.account):
-            return folder
-        copy = self.root / "programs" / folder.parent.name / folder.name
-        if not copy.is_dir():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(folder, copy, symlinks=True)
-        return copy
-
     @property
     def authority(self) -> Authority:
         """The lab's certificate authority."""
         if self._authority is None:
-            self._authority = Authority(self.root / "tls", self.account)
+            self._authority = Authority(self.root / ".tls", self.account)
         return self._authority
 
     def postgres(
@@ -111,7 +100,7 @@ class Lab:
         tls: bool = False,
     ) -> Postgres:
         """A new PostgreSQL server, running. tls: only encrypted TCP connections, certificate for localhost."""
-        programs = self._readable(self.programs.postgresql(major))
+        programs = self.programs.postgresql(major)
         texts = {key: str(value) for key, value in (settings or {}).items()}
         certificate = self.authority.issue(file=f"postgresql-{name}") if tls else None
         server = Postgres(name, major, self._folder(name), programs, self.account, texts, certificate)

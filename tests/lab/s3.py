@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sys
 import urllib.error
@@ -48,7 +49,7 @@ class S3:
             cwd=folder,
             log=folder / "server.log",
             account=None,
-            env={"MOTO_S3_CUSTOM_ENDPOINTS": ""},
+            env={"PYTHONPATH": os.pathsep.join(place for place in sys.path if place)},
         )
         wait_until(server._answers, f"S3 {name} to start", 60.0)
         server.client().create_bucket(Bucket=bucket)

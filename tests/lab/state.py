@@ -12,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -66,8 +65,12 @@ class State:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One `up` or `down` at a time; the second one is told so."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self.folder / "lock").open("a") as lock:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = (self.folder / "lock").open("a")
+        except OSError as error:
+            raise LabError(f"Failed to write the state: {error}; choose another folder with --state") from error
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -120,12 +123,7 @@ class State:
         except LabError:
             found = {}  # an unreadable state is removed, too; its folder, if any, stays
         if found is not None and found.get("root"):
-            servers = self.servers()
-            for server in servers:
-                # PostgreSQL's fast shutdown; the others take it just as well.
-                server.process.send(signal.SIGINT)
-            for server in servers:
-                server.process.gone(10.0)
+            # Nothing in the folder is kept, so nothing has to shut down in good order first.
             sweep.remove(Path(found["root"]))
             if Path(found["root"]).exists() and sweep.is_lab_folder(Path(found["root"])):
                 raise LabError(f"Failed to remove {found['root']}: something in it is still in use")
