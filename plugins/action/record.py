@@ -33,6 +33,8 @@ display = Display()
 
 # The steps that the window bounds; a rehearsal plans for the same time.
 BOUNDED_STEPS = ("plan", "run")
+# What speaks about the record is not part of it.
+NOT_KEPT = ("report",)
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -44,12 +46,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result: dict[str, Any] = super().run(tmp, task_vars)
         self._vars = task_vars or {}
         self._host = self._vars.get("inventory_hostname", "localhost")
-        self._name = (self._task.resolved_action or self._task.action).rpartition(".")[2]
+        # Not resolved_action: on ansible-core 2.17 that is this plugin.
+        self._name = self._task.action.rpartition(".")[2]
         self._run = self._about()
         started = clock.now_iso()
         self._begin(started)
         result.update(self._execute())
-        if self._run["folder"] and not self._task.args.get("header"):
+        if self._run["folder"] and self._name not in NOT_KEPT and not self._task.args.get("header"):
             self._keep(result, started)
         return result
 
@@ -88,16 +91,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if self._connection.transport != "local" or self._task.async_val:
             args["run"] = {**self._run, **given}
             return self._execute_module(  # type: ignore[no-any-return]
-                module_name=self._task.resolved_action or self._task.action,
+                module_name=self._task.action,
                 module_args=args,
                 task_vars=self._vars,
                 wrap_async=self._task.async_val,
             )
         with Watch(C.DEFAULT_LOCAL_TMP, self._show, self._orders()) as watch:
             args["run"] = {**self._run, "live": watch.folder, **given}
-            name = self._task.resolved_action or self._task.action
             return self._execute_module(  # type: ignore[no-any-return]
-                module_name=name, module_args=args, task_vars=self._vars
+                module_name=self._task.action, module_args=args, task_vars=self._vars
             )
 
     def _orders(self) -> Optional[Orders]:

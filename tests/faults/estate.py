@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An estate: an inventory of targets, and playbooks played on it as a person or AWX would, in a process of their own."""
+"""An estate: an inventory of targets, and playbooks played on it as a person would, in a process of their own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ import yaml
 from tests.lab.fixtures import Database
 
 TOP = Path(__file__).resolve().parents[2]
-SCHEMAS = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in (TOP / "docs" / "schemas").glob("*.json")}
+SCHEMAS = {
+    path.name: json.loads(path.read_text(encoding="utf-8")) for path in (TOP / "docs" / "schemas").glob("*.json")
+}
 # Small data: everything that a real estate would call due at its size is due here at ours.
 POLICY = {
     "ops_environment": "development",
@@ -115,7 +117,9 @@ class Estate:
 
     def inventory(self) -> Path:
         path = self.folder / "inventory.yml"
-        path.write_text(yaml.safe_dump({"databases": {"hosts": self.hosts}, "all": {"vars": self.vars}}), encoding="utf-8")
+        path.write_text(
+            yaml.safe_dump({"databases": {"hosts": self.hosts}, "all": {"vars": self.vars}}), encoding="utf-8"
+        )
         path.chmod(0o600)
         return path
 
@@ -124,7 +128,14 @@ class Estate:
         home.mkdir(exist_ok=True)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "AWS_", "PG"))}
         path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
-        return {**kept, "HOME": str(home), "PATH": path, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORKS": "10", "LC_ALL": "C.UTF-8"}
+        return {
+            **kept,
+            "HOME": str(home),
+            "PATH": path,
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_FORKS": "10",
+            "LC_ALL": "C.UTF-8",
+        }
 
     def start(self, *arguments: str, playbook: str = "monthly-maintenance", **extra: Any) -> Running:
         self.last = f"r{secrets.token_hex(4)}"
@@ -161,12 +172,12 @@ class Estate:
 
 
 def make_due(database: Database, *, rows: int = 40000, table: str = "ledger") -> None:
-    """A table that needs everything: half its rows dead, its index half empty, never analysed."""
+    """A table that needs everything: two fifths of its rows dead, its index as empty, never analysed."""
     database.execute(
         f"CREATE TABLE {table} (id int PRIMARY KEY, note text) WITH (autovacuum_enabled = off);"
         f"ALTER TABLE {table} OWNER TO orchestrator;"
         f"INSERT INTO {table} SELECT n, repeat('x', 80) FROM generate_series(1, {rows}) n;"
-        f"DELETE FROM {table} WHERE id % 4 <> 0;"
+        f"DELETE FROM {table} WHERE id % 5 < 2;"
     )
 
 
@@ -175,7 +186,7 @@ def slow_vacuum(database: Database, seconds: float = 60) -> None:
     limit = max(1, int(12000 * 0.01 / seconds))
     name = database.name
     database.execute(
-        f'ALTER ROLE day2_maintenance IN DATABASE "{name}" SET vacuum_cost_delay = \'10ms\';'
+        f"ALTER ROLE day2_maintenance IN DATABASE \"{name}\" SET vacuum_cost_delay = '10ms';"
         f'ALTER ROLE day2_maintenance IN DATABASE "{name}" SET vacuum_cost_limit = {limit};'
     )
 
