@@ -66,26 +66,33 @@ def lab() -> Iterator[Lab]:
     """The session's lab. Servers that a test starts in it live until the session ends, unless the test stops them."""
     with Lab() as made:
         yield made
+    _shared_servers.clear()
+
+
+_shared_servers: dict[int, Postgres] = {}
+
+
+def pytest_runtest_setup() -> None:
+    """A test may have killed a server that the next one shares."""
+    for server in _shared_servers.values():
+        server.start()
 
 
 def _shared(lab: Lab, major: int) -> Postgres:
-    name = f"shared-{major}"
-    found = lab.servers.get(name)
-    if isinstance(found, Postgres):
-        found.start()  # a test may have killed it
-        return found
-    server = lab.postgres(major, name)
-    demo.create_roles(server)
-    return server
+    if major not in _shared_servers:
+        server = lab.postgres(major, f"shared-{major}")
+        demo.create_roles(server)
+        _shared_servers[major] = server
+    return _shared_servers[major]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def pg(lab: Lab, request: pytest.FixtureRequest) -> Postgres:
     """A PostgreSQL server with the roles of the demo (see demo.create_roles); 18 unless @majors says otherwise."""
     return _shared(lab, getattr(request, "param", MAJORS[-1]))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def pg18(lab: Lab) -> Postgres:
     return _shared(lab, 18)
 

@@ -19,7 +19,7 @@ from . import sweep
 from .downloads import MAJORS, Programs
 from .pgbouncer import PgBouncer
 from .postgres import Postgres, give_folder
-from .processes import LabError, Process, reachable, service_account
+from .processes import LabError, Process, give, reachable, service_account
 from .proxy import HangingServer, Proxy
 from .redis import Redis
 from .s3 import S3
@@ -149,6 +149,10 @@ class Lab:
         server = HangingServer()
         self._local.append(server)
         return server
+
+    def shared_folder(self, name: str) -> Path:
+        """A folder that the servers' user can write and we can, too: a WAL archive, a dump."""
+        return give(give_folder(self.root / f"folder-{name}", self.account), self.account, 0o755)
 
     # -- the end
 
