@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Keeps a run's record in the store, where it outlives the controller: ``v1/runs/<target_id>/<time>-<run_id>.jsonl``."""
+"""Keeps a run's record in the store, where it outlives the run: ``v1/runs/<target_id>/<time>-<run_id>.jsonl``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ def keep_lines(store: Store, folders: Sequence[str]) -> list[str]:
     for path in _records(folders):
         with open(path, "rb") as record:
             text = record.read()
-        header = json.loads(text.split(b"\n", 1)[0])
+        try:
+            header = json.loads(text.split(b"\n", 1)[0])
+        except ValueError:  # the run was killed while it began here: there is nothing to keep
+            continue
         began = header["started"].replace("-", "").replace(":", "")
         key = f"v1/runs/{target_name(header['target'])}/{began}-{header['run_id']}.jsonl"
         store.put(key, text)

@@ -73,7 +73,7 @@ def _table(report: Report) -> Iterable[str]:
 
 
 def _target(target: Target, check_mode: bool) -> list[str]:
-    ahead = "What would be done" if check_mode else "Planned, but not reached"
+    ahead = "What would be done" if check_mode else "Planned without a result"
     sections = (
         ("What was done", target.having("failed", "done")),
         ("Left for the next run", target.having("deferred")),

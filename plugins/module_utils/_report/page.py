@@ -224,7 +224,7 @@ _TARGET = """\
 {{ action_list(target, waiting) }}
 {%- endif %}
 {%- if ahead %}
-<h3>{{ 'What would be done' if report.check_mode else 'Planned, but not reached' }}</h3>
+<h3>{{ 'What would be done' if report.check_mode else 'Planned without a result' }}</h3>
 {{ action_list(target, ahead) }}
 {%- endif %}
 {%- if not worked and not waiting and not ahead and skipped %}

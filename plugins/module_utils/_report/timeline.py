@@ -21,6 +21,7 @@ _STEPS = tuple(
     timedelta(seconds=seconds)
     for seconds in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
 )
+_WORTH_DRAWING = timedelta(minutes=1)
 _THINNEST = 0.5  # per cent: what took no time must still be seen
 
 
@@ -50,12 +51,18 @@ class Timeline:
 
 
 def timeline(report: Report, zone: tzinfo) -> Optional[Timeline]:
-    """None when nothing in the run took time. The deadline is shown where all targets share one and it is near."""
+    """None when nothing was done and looking took no time worth drawing.
+
+    The deadline is shown where all targets share one and it is near.
+    """
     timed = [target for target in report.targets if target.spans or any(action["started"] for action in target.actions)]
     edges = [clock.parse(moment) for target in timed for moment in _moments(target)]
     if not edges or max(edges) == min(edges):
         return None
     start, end = min(edges), max(edges)
+    acted = any(action["started"] for target in timed for action in target.actions)
+    if not acted and end - start < _WORTH_DRAWING:
+        return None
     deadlines = {target.deadline for target in timed}
     shared = deadlines.pop() if len(deadlines) == 1 else None
     limit = clock.parse(shared) if shared else None

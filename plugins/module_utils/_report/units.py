@@ -98,21 +98,25 @@ def _seconds(size: float) -> str:
     return f"{whole // 86400:,} d"
 
 
+_UNITS = {"bytes": "bytes", "seconds": "seconds", "ratio": "ratio", "bloat": "ratio"}
+
+
 def unit_of(key: str) -> str:
-    """The unit that a measure's name carries (``size_bytes``, ``lag_seconds``, ``bloat_ratio``), else none."""
-    last = key.rsplit("_", 1)[-1]
-    return {"bytes": "bytes", "seconds": "seconds", "ratio": "ratio", "duration": "seconds"}.get(last, "")
+    """The unit that a measure's name begins or ends with (``bytes_reclaimed``, ``lag_seconds``), else none."""
+    words = key.split("_")
+    return _UNITS.get(words[-1]) or _UNITS.get(words[0]) or ""
 
 
 def label_of(key: str) -> str:
     """A measure's name in words, without its unit.
 
-    >>> label_of("index_size_bytes"), label_of("bytes"), label_of("dead_rows")
-    ('index size', 'size', 'dead rows')
+    >>> label_of("index_size_bytes"), label_of("bytes_reclaimed"), label_of("bytes"), label_of("dead_rows")
+    ('index size', 'reclaimed', 'size', 'dead rows')
     """
     words = clean(key).split("_")
-    if words[-1] in ("bytes", "seconds") and len(words) > 1:
-        words.pop()
+    for place in (-1, 0):
+        if words[place] in ("bytes", "seconds") and len(words) > 1:
+            words.pop(place)
     return {"bytes": "size", "seconds": "time"}.get(" ".join(words), " ".join(words))
 
 

@@ -12,7 +12,14 @@ from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._report import units, words
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Action, Check, Problem, Report, Target
 
-_TIMES = ("duration_seconds", "seconds")
+_TIME = "seconds"
+# What an action's after may say it left behind: the words around it, and the key.
+_COSTS = (
+    ("", "cost", ""),
+    ("The invalid index ", "invalid_index", " is left behind and costs writes; the next run removes it."),
+    ("Dead rows could not be removed: ", "held_by", " holds them."),
+)
+_TOLD = (_TIME, "overrun_seconds", *(key for _before, key, _after in _COSTS))
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ def measures(action: Action) -> list[Measure]:
     before, predicted, after = action["before"] or {}, action["predicted"] or {}, action["after"] or {}
     found = []
     for key in dict.fromkeys([*before, *predicted, *after]):
-        if key in _TIMES or key == "cost":
+        if key in _TOLD:
             continue
         was, will, came = (units.measure(key, side[key]) if key in side else "" for side in (before, predicted, after))
         label = units.label_of(key)
@@ -74,8 +81,8 @@ def measures(action: Action) -> list[Measure]:
             found.append(Measure(label, f"{was} → {will}" if was else will, "predicted"))
         else:
             found.append(Measure(label, was))
-    took = units.between(action["started"], action["ended"])
-    foreseen = next((units.show(predicted[key], "seconds") for key in _TIMES if key in predicted), "")
+    took = after.get(_TIME, units.between(action["started"], action["ended"]))
+    foreseen = units.show(predicted[_TIME], "seconds") if _TIME in predicted else ""
     if took is not None:
         found.append(Measure("took", units.show(took, "seconds"), f"predicted {foreseen}" if foreseen else ""))
     elif foreseen:
@@ -85,13 +92,14 @@ def measures(action: Action) -> list[Measure]:
 
 def overran(target: Target, action: Action) -> str:
     """By how much an action ran past its target's deadline; empty when it did not."""
-    over = units.between(target.deadline, action["ended"])
+    over = (action["after"] or {}).get("overrun_seconds") or units.between(target.deadline, action["ended"])
     return units.show(over, "seconds") if over is not None and over > 0 else ""
 
 
 def cost(action: Action) -> str:
-    """What an action left behind that the next run must clear away; empty when it left nothing."""
-    return units.clean((action["after"] or {}).get("cost") or "")
+    """What an action left behind, or could not clear away; empty when there is nothing."""
+    after = action["after"] or {}
+    return " ".join(f"{begin}{units.clean(after[key])}{end}" for begin, key, end in _COSTS if after.get(key))
 
 
 def problems(target: Target) -> list[Problem]:

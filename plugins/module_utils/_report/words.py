@@ -16,11 +16,14 @@ from ansible_collections.day2.ops.plugins.module_utils._report.model import EXIT
 _SIZES = ("total_bytes", "size_bytes", "bytes")
 # Measures of the work itself, added up over all actions done.
 _SUMS = (
-    (("reclaimed_bytes", "freed_bytes"), "bytes", "reclaimed"),
+    (("bytes_reclaimed", "reclaimed_bytes"), "bytes", "reclaimed"),
     (("rows_deleted", "deleted_rows"), "count", "rows deleted"),
     (("rows_archived", "archived_rows"), "count", "rows archived"),
 )
 _MOST = 8
+# Names that are not written like other words.
+_NAMES = {"postgresql": "PostgreSQL", "redis": "Redis"}
+_NAMES.update((name, name.upper()) for name in ("tls", "ttl", "xid", "mxid", "wal"))
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
@@ -30,7 +33,7 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 def title(name: str) -> str:
     """An id as words: ``reindex_index`` is ``reindex index``."""
-    return units.clean(name).replace("_", " ")
+    return " ".join(_NAMES.get(word, word) for word in units.clean(name).split("_"))
 
 
 def playbook_title(playbook: str) -> str:
@@ -88,7 +91,7 @@ def tally(report: Report) -> str:
         if actions[status]:
             parts.append(f"{actions[status]:,} {words}")
     if actions["planned"] and not report.check_mode:
-        parts.append(f"{actions['planned']:,} planned but not reached")
+        parts.append(f"{actions['planned']:,} planned without a result")
     if not any(actions.values()) and any(checks.values()):
         parts.append(count(sum(checks.values()), "check"))
     gains = totals(report)
@@ -99,7 +102,7 @@ def tally(report: Report) -> str:
     ]
     if found:
         gains.append(f"{', '.join(found)}")
-    elif not any(actions.values()) and any(checks.values()):
+    elif report.status == "ok" and not any(actions.values()) and any(checks.values()):
         gains.append("all ok")
     return ", ".join(parts) + ("; " + ", ".join(gains) if gains else "") + "."
 
@@ -125,7 +128,7 @@ def totals(report: Report) -> list[str]:
 
 
 def shrunk(action: Action, side: str = "after") -> float:
-    """Bytes by which an action's object got smaller; 0 when it says its own ``reclaimed_bytes``, or did not shrink."""
+    """Bytes by which an action's object got smaller; 0 when it says its own ``bytes_reclaimed``, or did not shrink."""
     if _first(action[side], _SUMS[0][0]) is not None:
         return 0
     for key in _SIZES:

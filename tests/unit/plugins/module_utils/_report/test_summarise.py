@@ -34,7 +34,7 @@ def test_a_good_run_with_something_left(report: Make) -> None:
 
 def test_the_last_reading_counts_and_the_first_is_kept(report: Make) -> None:
     orders = report("good").targets[0]
-    bloat = next(one for one in orders.checks if one.last["check"] == "table_bloat")
+    bloat = next(one for one in orders.checks if one.last["check"] == "postgresql_dead_rows")
     assert (bloat.first["value"], bloat.first["status"]) == (0.64, "crit")
     assert (bloat.last["value"], bloat.last["status"]) == (0.12, "ok")
     assert bloat in orders.moved
@@ -48,12 +48,12 @@ def test_a_failed_target_one_refused_and_one_left(report: Make) -> None:
     assert "the disk is full" in words.why(failed.targets[0])
     told = [concern for concern in view.concerns(failed) if concern.look == "failed"]
     assert len(told) == 1, "the failed action and the task's error are the same story"
-    assert told[0].advice.startswith("An invalid index")
+    assert told[0].advice.startswith("The invalid index orders.public.audit_logs_created_at_idx_ccnew is left")
 
 
 def test_plans_are_not_work_but_what_was_not_reached_is_said(report: Make) -> None:
     orders = report("failed").targets[0]
-    assert [one["action"] for one in orders.having("planned")] == ["analyze_table"]
+    assert [one["action"] for one in orders.having("planned")] == ["analyze"]
     assert orders.action_counts["done"] == 1
 
 

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.day2.ops.plugins.module_utils._report import out, units, view, words
 from ansible_collections.day2.ops.plugins.module_utils._report.meter import meter
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Measured, Report
+from ansible_collections.day2.ops.plugins.module_utils._report.timeline import timeline
 
 from .conftest import action, check, line
 
@@ -69,6 +70,8 @@ def test_a_value_reads_well(value: Union[float, str, None], unit: str, text: str
     [
         ("size_bytes", "size", "bytes"),
         ("bytes", "size", "bytes"),
+        ("bytes_reclaimed", "reclaimed", "bytes"),
+        ("bloat", "bloat", "ratio"),
         ("replay_lag_seconds", "replay lag", "seconds"),
         ("seconds", "time", "seconds"),
         ("bloat_ratio", "bloat ratio", "ratio"),
@@ -99,7 +102,7 @@ def test_before_predicted_and_after_stand_side_by_side() -> None:
             action(
                 started="2026-12-06T02:00:00Z",
                 ended="2026-12-06T02:03:12Z",
-                predicted={"size_bytes": 1024, "duration_seconds": 240},
+                predicted={"size_bytes": 1024, "seconds": 240},
                 before={"size_bytes": 4096, "valid": True},
                 after={"size_bytes": 2048, "valid": True},
             )
@@ -114,7 +117,7 @@ def test_before_predicted_and_after_stand_side_by_side() -> None:
 
 def test_an_object_s_parts_are_not_counted_twice(run: Make) -> None:
     both = action(before={"total_bytes": 3 * 1024, "size_bytes": 1024}, after={"total_bytes": 1024, "size_bytes": 512})
-    own = action(subject="u", before={"size_bytes": 4096}, after={"size_bytes": 0, "reclaimed_bytes": 1024})
+    own = action(subject="u", before={"size_bytes": 4096}, after={"size_bytes": 0, "bytes_reclaimed": 1024})
     grown = action(subject="v", before={"size_bytes": 1024}, after={"size_bytes": 9999})
     assert words.totals(run(line(actions=[both, own, grown]))) == ["3 KiB reclaimed"]
 
@@ -158,3 +161,25 @@ def test_the_small_result_stays_small(run: Make) -> None:
 def test_times_are_shown_in_the_reader_s_zone() -> None:
     assert units.when("2026-12-06T02:00:00Z", timezone.utc) == "2026-12-06 02:00"
     assert units.when(None, timezone.utc) == "–"
+
+
+def test_the_timeline_shows_work_and_long_looks_only(run: Make) -> None:
+    start, end = "2026-12-06T02:00:00Z", "2026-12-06T02:10:00Z"
+    assert timeline(run(line()), timezone.utc) is None
+    assert timeline(run(line(ended=end)), timezone.utc) is not None
+    acted = timeline(run(line(actions=[action(started=start, ended="2026-12-06T02:00:05Z")])), timezone.utc)
+    assert acted is not None
+    assert [bar.look for row in acted.rows for bar in row.actions] == ["done"]
+
+
+def test_the_timeline_s_bars_stay_inside_and_the_deadline_is_drawn_when_near(run: Make) -> None:
+    moments = [f"2026-12-06T02:{minute:02}:00Z" for minute in (0, 1, 1, 20, 40)]
+    lines = [line(started=begin, ended=end) for begin, end in zip(moments, moments[1:])]
+    drawn = timeline(run(*lines, deadline="2026-12-06T03:00:00Z"), timezone.utc)
+    assert drawn is not None
+    assert all(0 <= bar.left <= bar.left + bar.width <= 100 for row in drawn.rows for bar in row.tasks)
+    assert drawn.deadline == 100
+    assert [label for _left, label in drawn.ticks] == ["02:00", "02:15", "02:30", "02:45", "03:00"]
+    far = timeline(run(*lines, deadline="2026-12-06T09:00:00Z"), timezone.utc)
+    assert far is not None
+    assert far.deadline is None
