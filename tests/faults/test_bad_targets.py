@@ -62,7 +62,7 @@ def bad_day(lab: Lab, shared_estate: Estate) -> Iterator[tuple[Outcome, dict[str
         ("hanging", "failed", "unreachable", r"3 s|did not answer|no answer"),
         ("wrong-password", "failed", "failed|unreachable|refused|bad_input", r"login_password"),
         ("no-database", "failed|refused", ".*", r"login_db|no such database"),
-        ("stranger", "refused", "refused", r"GRANT .*postgres.* TO .*day2_maintenance"),
+        ("stranger", "refused", "refused", r"GRANT MAINTAIN ON TABLE public.ledger TO day2_maintenance;"),
         ("pooled", "refused", "refused", r"pool"),
         ("standby", "refused", "refused", r"standby.*primary"),
         ("bad-option", "failed", ".*", r"ssl_mode"),

@@ -83,7 +83,7 @@ def test_the_windows_end_stops_the_work_and_the_next_run_takes_it_up(estate, dat
     host = estate.add("db", database.login(ROLE))
     estate.vars |= {"ops_windows": window_for(25), "ops_close_reserve": 0}
     running = estate.start()
-    until(lambda: at_work(database), "vacuum begins", 40)
+    until(lambda: at_work(database), "vacuum begins")
     outcome = running.wait()
     assert outcome.rc == 0 and outcome.status(host) == "deferred", outcome.out
     left = [action for action in outcome.actions(host) if action["status"] == "deferred"]
@@ -107,7 +107,7 @@ def test_a_stop_order_stops_work_within_15_seconds_and_blocks_new_starts(estate,
         database.execute("GRANT USAGE ON SCHEMA day2 TO day2_maintenance")
         database.execute("GRANT SELECT ON day2.stop TO day2_maintenance")
     running = estate.start()
-    until(lambda: at_work(database), "vacuum begins", 40)
+    until(lambda: at_work(database), "vacuum begins")
     if where == "database":
         database.execute("INSERT INTO day2.stop VALUES ('orders', 'incident 7', now() + interval '1 hour')")
     else:
@@ -146,7 +146,7 @@ def test_killed_in_the_middle_of_a_vacuum(estate, database, victim, number, seco
     slow_vacuum(database)
     host = estate.add("db", database.login(ROLE))
     running = estate.start()
-    until(lambda: at_work(database), "vacuum begins", 40)
+    until(lambda: at_work(database), "vacuum begins")
     pid = running.process.pid
     os.kill(module_process(pid) if victim == "module" else pid, number)
     until(lambda: not at_work(database, ""), "the server stops", seconds)
@@ -165,7 +165,7 @@ def test_killed_in_the_middle_of_a_rebuild(estate, database, victim):
     running = estate.start()
     with database.connect(autocommit=False) as blocker, blocker.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM ledger")
-        until(lambda: at_work(database, "REINDEX") and invalid_indexes(database), "rebuild waits", 40)
+        until(lambda: at_work(database, "REINDEX") and invalid_indexes(database), "rebuild waits")
         pid = running.process.pid
         os.kill(module_process(pid) if victim == "module" else pid, signal.SIGKILL)
         until(lambda: not at_work(database, ""), "the server stops", 15)

@@ -25,7 +25,7 @@ def test_a_second_run_is_refused_and_told_who_works_there(estate, database, leas
     estate.vars["ops_lease"] = lease
     first = estate.start()
     mine = estate.last
-    until(lambda: at_work(database), "vacuum begins", 40)
+    until(lambda: at_work(database), "vacuum begins")
     second = estate.play()
     assert second.rc == 2 and second.status(host) == "refused", second.out
     assert f"day2/{mine}" in second.error(host)["message"], second.error(host)
@@ -39,7 +39,7 @@ def test_two_targets_on_one_server_share_its_one_slot(estate, pg, new_database):
     databases = [new_database(pg) for _ in range(2)]
     for number, database in enumerate(databases):
         make_due(database)
-        slow_vacuum(database, seconds=4)
+        slow_vacuum(database, endless=False)
         estate.add(f"db{number}", database.login(ROLE))
     estate.vars["ops_rollout"] = ["100%"]
     outcome = estate.play()
@@ -99,7 +99,7 @@ def test_failover_in_the_middle(estate, lab):
     with lab.proxy(primary) as proxy:
         host = estate.add("db", {**database.login(ROLE), "login_host": proxy.host, "login_port": proxy.port})
         running = estate.start()
-        until(lambda: at_work(database), "vacuum begins", 40)
+        until(lambda: at_work(database), "vacuum begins")
         primary.kill9()
         standby.promote()
         proxy.move((standby.host, standby.port))

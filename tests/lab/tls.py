@@ -47,8 +47,8 @@ class Authority:
         """A server certificate for host names and addresses (default: localhost and 127.0.0.1)."""
         names = names or ("localhost", "127.0.0.1")
         issued = self._ca.issue_cert(*names, not_before=not_before, not_after=not_after)
-        base = self._folder / (file or names[0].replace("*", "_"))
-        made = Certificate(base.with_suffix(".crt"), base.with_suffix(".key"), self.ca_file)
+        base = file or names[0].replace("*", "_")
+        made = Certificate(self._folder / f"{base}.crt", self._folder / f"{base}.key", self.ca_file)
         made.cert_file.write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
         made.cert_file.chmod(0o644)
         made.key_file.touch(0o600)

@@ -102,23 +102,29 @@ def _bytes(session: Session, statement: str) -> Optional[int]:
 
 
 def tables_and_indexes(session: Session, run: Run, limits: Limits) -> list[Check]:
+    standby = session.rows("SELECT pg_is_in_recovery() AS standby")[0]["standby"]
     tables = [table for table in read.read_tables(session) if table.kind != "p"]
     indexes = read.read_indexes(session, tables)
     database = run.params["login_db"]
     many = [table for table in tables if table.dead >= FEW_ROWS and not table.lost]
+    ratio: Optional[float] = 0.0
     if many:
         worst = max(many, key=lambda table: needs.dead_ratio(table) or 0)
-        ratio, name = needs.dead_ratio(worst) or 0.0, spell(worst.schema, worst.name)
-        text = f"{percent(ratio)} of the rows of {name} are dead, the most of {count(len(tables), 'table')}."
+        share, name = needs.dead_ratio(worst) or 0.0, spell(worst.schema, worst.name)
+        ratio = share
+        text = f"{percent(share)} of the rows of {name} are dead, the most of {count(len(tables), 'table')}."
         about: dict[str, Any] = {"table": name, "dead_rows": worst.dead, "live_rows": worst.live, "bytes": worst.bytes}
     else:
-        ratio, text, about = 0.0, f"No table has {amount(FEW_ROWS)} dead rows.", {}
-    lost = sum(table.lost for table in tables)
+        text, about = f"No table has {amount(FEW_ROWS)} dead rows.", {}
+    lost = sum(table.lost and table.rows >= FEW_ROWS for table in tables)
     if lost:
+        ratio = ratio or None
         text = f"{text[:-1]}; the statistics of {count(lost, 'table')} were lost, so nobody knows theirs."
     advice = "Run database maintenance; look who holds old snapshots when it does not help."
     dead = types.DEAD_ROWS(database, ratio, **limits["dead_rows"], summary=text, advice=advice, **about)
-    return [dead, _invalid(database, indexes, limits), _bloat(session, run, database, indexes, limits)]
+    found = [_invalid(database, indexes, limits), _bloat(session, run, database, indexes, limits)]
+    # A standby does not count dead rows.
+    return found if standby else [dead, *found]
 
 
 def _invalid(database: str, indexes: list[Index], limits: Limits) -> Check:

@@ -23,6 +23,8 @@ class Need:
     analyze: bool = False
     bloat: Optional[float] = None
     useful: Optional[float] = None
+    # The rebuild is due only together with the vacuum of its table.
+    leans: bool = False
 
 
 def dead_ratio(table: Table) -> Optional[float]:
@@ -118,4 +120,5 @@ def reindex(index: Index, table: Table, policy: Policy, holders: Sequence[Holder
         return Need()
     told = "measured" if index.measured == "pgstatindex" else "estimated"
     reason = f"{percent(bloat)} of it is bloat, {told} (threshold {percent(policy.index_bloat_ratio)})"
-    return Need(reason, bloat=bloat, useful=index.bytes * (1 - bloat))
+    alone = index_bloat(index, None) or 0.0
+    return Need(reason, bloat=bloat, useful=index.bytes * (1 - bloat), leans=alone < policy.index_bloat_ratio)
