@@ -117,7 +117,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Write the header, once per target: with module ``record``'s option ``header``, or with what is known."""
         folder = self._run["folder"]
         given = self._task.args.get("header") or {}
-        if not folder or (_record.has_header(folder, self._host) and not given):
+        if not folder or self._name in NOT_KEPT or (_record.has_header(folder, self._host) and not given):
             return
         commit = self._run["commit"] = self._commit()
         _record.append(

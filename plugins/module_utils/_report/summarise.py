@@ -27,8 +27,6 @@ from ansible_collections.day2.ops.plugins.module_utils._report.model import (
 
 # Which readings make a target "findings". What could not be measured is no better than a warning.
 FAIL_ON = {"warn": ("warn", "unknown", "crit"), "crit": ("crit",), "never": ()}
-# The collection's own bookkeeping is not work on a target.
-OWN_MODULES = ("day2.ops.report", "report")
 # Error kinds that have a status word of their own; every other kind is "failed".
 KIND_STATUS = {"refused": "refused", "stopped": "stopped", "interrupted": "stopped", "deferred": "deferred"}
 
@@ -40,17 +38,12 @@ _UNOPENED = "The record ends before any work could begin: the run was killed, or
 def summarise(record: Record, fail_on: str, now: str) -> Report:
     """``fail_on`` is warn, crit or never; ``now`` (ISO 8601) only says when the report was made."""
     headers = {str(header["host"]): header for header in reversed(record.headers)}
-    named = [header for host, header in sorted(headers.items()) if not _of_the_report(host, headers)]
+    named = [header for _host, header in sorted(headers.items())]
     expected = {str(host) for header in named for host in header.get("hosts_expected") or []}
     by_host: dict[str, list[Line]] = {host: [] for host in sorted(expected | set(headers))}
     for line in record.lines:
-        if str(line.get("module")) not in OWN_MODULES:
-            by_host.setdefault(str(line["host"]), []).append(line)
-    targets = [
-        _target(host, headers.get(host), lines, host in record.torn, fail_on)
-        for host, lines in by_host.items()
-        if lines or not _of_the_report(host, headers)
-    ]
+        by_host.setdefault(str(line["host"]), []).append(line)
+    targets = [_target(host, headers.get(host), lines, host in record.torn, fail_on) for host, lines in by_host.items()]
     targets.sort(key=lambda target: (-STATUSES.index(target.status), target.target))
     first = named[0]
     return Report(
@@ -68,14 +61,6 @@ def summarise(record: Record, fail_on: str, now: str) -> Report:
         notes=tuple(_notes(record)),
         generated=now,
     )
-
-
-def _of_the_report(host: str, headers: dict[str, Header]) -> bool:
-    """Whether a header stems from the making of a report, of a run that is over, and not from that run."""
-    header = headers.get(host)
-    if header is None or header.get("playbook") or header.get("hosts_expected") != [host]:
-        return False
-    return any(other.get("playbook") for other in headers.values())
 
 
 def _target(host: str, header: Optional[Header], lines: list[Line], torn: bool, fail_on: str) -> Target:

@@ -171,8 +171,3 @@ def test_work_past_the_deadline_is_told_with_its_overrun(run: Make) -> None:
     late = action(started="2026-12-06T02:00:00Z", ended="2026-12-06T02:07:00Z")
     found = view.concerns(run(line(actions=[late]), deadline="2026-12-06T02:05:00Z"))
     assert [concern.text for concern in found] == ["Ran 2 min past the deadline."]
-
-
-def test_the_report_s_own_lines_are_not_work(run: Make) -> None:
-    own = line(module="day2.ops.report", ended="2026-12-06T05:00:00Z")
-    assert run(line(), own).ended == "2026-12-06T02:00:05Z"
