@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core.brake import GO, STOP, Limit, judge_brake
@@ -84,6 +84,9 @@ class Brake:
         self._run = run
         self._control = control
         self._limits = policy.limits()
+        # To begin, whatever would stop running work counts too.
+        self._begin = [replace(one, wait=one.stop if one.wait is None else one.wait, stop=None) for one in self._limits]
+        self._patience = policy.wait
         self._policy = policy
         self._read_at = 0.0
         self._every = 0.0
@@ -107,15 +110,18 @@ class Brake:
 
     def clear(self) -> None:
         """Wait until work may begin; :class:`Braked` when it may not within the policy's wait."""
-        until = time.monotonic() + self._policy.wait
+        until = time.monotonic() + self._patience
         while True:
             self._obey()
-            verdict = judge_brake(self.signals(0), self._limits)
+            verdict = judge_brake(self.signals(0), self._begin)
             self.unknown.update(verdict.unknown)
             if verdict.word == GO:
+                self._patience = self._policy.wait
                 return
             self._run.deadline.check()
             if time.monotonic() >= until:
+                # What waited in vain is not waited for again by each action that follows.
+                self._patience = 0.0
                 raise Braked(verdict.reason)
             self._run.live.progress(f"waiting: {verdict.reason}")
             self._run.live.sleep(EVERY_SECONDS)

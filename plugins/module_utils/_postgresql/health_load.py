@@ -160,6 +160,7 @@ def replication(session: Session, run: Run, limits: Limits) -> list[Check]:
     checks = []
     for row in rows:
         name, state = row["name"], row["state"]
+        who = "This standby" if standby else f"Replica {name}"
         hidden = row["bytes"] is None and state is None and not standby
         behind = "is hidden from this user" if hidden else f"is {size(row['bytes'] or 0)} behind"
         advice = (
@@ -167,7 +168,7 @@ def replication(session: Session, run: Run, limits: Limits) -> list[Check]:
         )
         checks.append(
             types.LAG_BYTES(
-                name, row["bytes"], **limits["replication_lag_bytes"], summary=f"Replica {name} {behind}.",
+                name, row["bytes"], **limits["replication_lag_bytes"], summary=f"{who} {behind}.",
                 advice=advice, state=state,
             )
         )  # fmt: skip
@@ -175,7 +176,7 @@ def replication(session: Session, run: Run, limits: Limits) -> list[Check]:
         behind = "has told no delay" if seconds is None else f"is {duration(seconds)} behind"
         checks.append(
             types.LAG_SECONDS(
-                name, seconds, **limits["replication_lag"], summary=f"Replica {name} {behind}.", advice=advice,
+                name, seconds, **limits["replication_lag"], summary=f"{who} {behind}.", advice=advice,
                 state=state,
             )
         )  # fmt: skip

@@ -12,7 +12,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.records import Chec
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import needs, read, trouble, types
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote, spell
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Index
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Index, Table
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, percent, size
 
 Limits = Mapping[str, Mapping[str, Any]]
@@ -122,7 +122,7 @@ def tables_and_indexes(session: Session, run: Run, limits: Limits) -> list[Check
         text = f"{text[:-1]}; the statistics of {count(lost, 'table')} were lost, so nobody knows theirs."
     advice = "Run database maintenance; look who holds old snapshots when it does not help."
     dead = types.DEAD_ROWS(database, ratio, **limits["dead_rows"], summary=text, advice=advice, **about)
-    found = [_invalid(database, indexes, limits), _bloat(session, run, database, indexes, limits)]
+    found = [_invalid(database, indexes, limits), _bloat(session, run, tables, indexes, limits)]
     # A standby does not count dead rows.
     return found if standby else [dead, *found]
 
@@ -139,10 +139,10 @@ def _invalid(database: str, indexes: list[Index], limits: Limits) -> Check:
     )
 
 
-def _bloat(session: Session, run: Run, database: str, indexes: list[Index], limits: Limits) -> Check:
+def _bloat(session: Session, run: Run, tables: list[Table], indexes: list[Index], limits: Limits) -> Check:
     """Estimated from the catalogs; nothing is read through here."""
-    at_least = run.params["index_min_bytes"]
-    measured = read.measure(session, indexes, at_least, 0)
+    database, at_least = run.params["login_db"], run.params["index_min_bytes"]
+    measured = read.measure(session, tables, indexes, at_least, 0)
     told = [one for one in measured if one.useful_bytes is not None]
     untold = sum(1 for one in measured if one.valid and one.bytes >= at_least and one.useful_bytes is None)
     advice = "Run database maintenance, which measures before it rebuilds."

@@ -196,7 +196,7 @@ def find(
     tables = read.recount(session, tables, probe)
     indexes = read.read_indexes(session, tables)
     if "reindex" in policy.operations:
-        indexes = read.measure(session, indexes, policy.index_min_bytes, probe)
+        indexes = read.measure(session, tables, indexes, policy.index_min_bytes, probe)
     return State(
         version=session.version,
         tables=tuple(tables),

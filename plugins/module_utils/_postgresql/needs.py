@@ -11,6 +11,8 @@ from typing import Optional, Sequence
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Holder, Index, Policy, Table
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, percent
 
+LOST = "the server's statistics of it were lost, so its dead and changed rows are unknown"
+
 
 @dataclass(frozen=True)
 class Need:
@@ -44,7 +46,7 @@ def vacuum(table: Table, policy: Policy, holders: Sequence[Holder]) -> Need:
     if table.xid_age >= policy.freeze_age or table.mxid_age >= policy.freeze_mxid_age:
         return _freeze(table, policy, holders)
     if table.lost:
-        return Need("the server's statistics of it were lost, so its dead rows are unknown")
+        return Need(LOST)
     share = percent(policy.vacuum_dead_ratio)
     if many_dead(table.live, table.dead, policy):
         total = table.live + table.dead
@@ -86,16 +88,20 @@ def analyze(table: Table, policy: Policy, tables: Sequence[Table]) -> Need:
         leaves = [one for one in tables if one.root == table.oid and one.kind != "p"]
         if table.root is not None:
             return Need()
-        changed, rows = sum(one.changed for one in leaves), float(sum(one.live for one in leaves))
+        changed, rows = (
+            sum(one.changed for one in leaves),
+            sum(max(one.rows, 1.0) if one.lost else one.live for one in leaves),
+        )
     if table.lost:
-        return Need("the server's statistics of it were lost")
+        return Need(LOST)
     if table.analyzed is None and rows > 0:
         return Need(
             "it was never analysed" if table.kind != "p" else "the statistics across its partitions are missing"
         )
     if changed >= max(policy.analyze_min_rows, policy.analyze_ratio * rows, 1):
-        share = percent(policy.analyze_ratio)
-        return Need(f"{amount(changed)} of {amount(rows)} rows changed since the last analyze (threshold {share})")
+        share = f", {percent(changed / rows)} of {amount(rows)}" if rows else ""
+        limit = percent(policy.analyze_ratio)
+        return Need(f"{amount(changed)} rows changed since the last analyze{share} (threshold {limit})")
     return Need()
 
 

@@ -62,15 +62,16 @@ def plan(state: State, policy: Policy, left: Optional[float]) -> list[Step]:
             worth = sum(float(step.action["predicted"].get("bytes_reclaimed") or 0) for step in steps)
             worth += sum(float(step.action["predicted"].get("bytes_reusable") or 0) for step in steps)
             groups.append((float("-inf") if urgent else -worth, spell(table.schema, table.name), steps))
-    steps = drops + [step for _, _, group in sorted(groups, key=lambda group: group[:2]) for step in group]
-    fit(steps, left)
-    for _, _, group in groups:
-        _lean(group)
-    return steps
+    ordered = [drops, *(group for _, _, group in sorted(groups, key=lambda group: group[:2]))]
+    for group in ordered:
+        _lean(group, left)
+        left = fit(group, left)
+        _lean(group, None)
+    return [step for group in ordered for step in group]
 
 
-def fit(steps: Iterable[Step], left: Optional[float]) -> None:
-    """Defer what would not end in time; smaller ones further down may still fit."""
+def fit(steps: Iterable[Step], left: Optional[float]) -> Optional[float]:
+    """Defer what would not end in time; smaller ones further down may still fit. The time that is left then."""
     for step in steps:
         if left is None or step.action["status"] != "planned" or step.need.urgent:
             continue
@@ -78,17 +79,22 @@ def fit(steps: Iterable[Step], left: Optional[float]) -> None:
             records.defer(step.action, f"it needs about {duration(step.seconds)}, {duration(max(left, 0))} are left")
         else:
             left -= step.seconds
+    return left
 
 
-def _lean(group: Sequence[Step]) -> None:
-    """Leave rebuilds that owe to dead rows while the vacuum does not run.
+def _lean(group: Sequence[Step], left: Optional[float]) -> None:
+    """Leave rebuilds that owe to dead rows when the vacuum does not run, or not both fit.
 
     A rebuild leaves dead rows out, but as long as they are counted the new index would look as bloated as the old one.
     """
-    vacuumed = any(step.kind == "vacuum" and step.action["status"] == "planned" for step in group)
-    for step in group:
-        if step.need.leans and not vacuumed and step.action["status"] == "planned":
-            records.defer(step.action, "most of that owes to dead rows, and its table is not vacuumed in this run")
+    planned = [step for step in group if step.action["status"] == "planned"]
+    leaning = [step for step in planned if step.need.leans]
+    vacuums = [step for step in planned if step.kind == "vacuum"]
+    needed = sum(step.seconds for step in leaning + vacuums)
+    if vacuums and (left is None or needed <= left):
+        return
+    for step in leaning:
+        records.defer(step.action, "much of that owes to dead rows, and there is no vacuum of its table with it")
 
 
 def assume(state: State, actions: Sequence[Mapping[str, Any]]) -> State:
@@ -132,7 +138,7 @@ def _table_steps(table: Table, state: State, policy: Policy, *, analyze: bool) -
     if vacuum.reason:
         seconds = vacuum_seconds(table, state)
         both = bool(stats.reason) and not vacuum.held
-        reason = f"{vacuum.reason}; {stats.reason}" if both else vacuum.reason
+        reason = f"{vacuum.reason}; {stats.reason}" if both and stats.reason != vacuum.reason else vacuum.reason
         predicted: dict[str, Any] = {
             "seconds": round(seconds + (analyze_seconds(table, state) if both else 0), 1),
             "bytes_reusable": int(table.bytes * (needs.dead_ratio(table) or 0)),

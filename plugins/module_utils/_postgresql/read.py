@@ -48,6 +48,7 @@ _INDEXES = """
 SELECT i.indexrelid::bigint AS oid, n.nspname AS schema, c.relname AS name,
        coalesce(p.oid, i.indrelid)::bigint AS table,
        p.oid IS NOT NULL AS toast, a.amname AS method, i.indisvalid AS valid, i.indisexclusion AS exclusion,
+       i.indpred IS NOT NULL AS partial,
        coalesce(pg_relation_size(c.oid), 0) AS bytes, c.reltuples::float8 AS rows,
        coalesce((SELECT option_value::int FROM pg_options_to_table(c.reloptions)
                   WHERE option_name = 'fillfactor'), 90) AS fillfactor
@@ -179,7 +180,9 @@ def read_indexes(session: Session, tables: Sequence[Table]) -> list[Index]:
     return [replace(index, builder=builders.get(index.oid)) for index in indexes]
 
 
-def measure(session: Session, indexes: Sequence[Index], at_least: int, probe_bytes: int) -> list[Index]:
+def measure(
+    session: Session, tables: Sequence[Table], indexes: Sequence[Index], at_least: int, probe_bytes: int
+) -> list[Index]:
     """The indexes with ``useful_bytes``, where that can be told.
 
     All are estimated from the catalogs. Where pgstattuple may be used, those that look bloated, and then the largest
@@ -187,7 +190,12 @@ def measure(session: Session, indexes: Sequence[Index], at_least: int, probe_byt
     """
     fit = [one for one in indexes if one.valid and one.method == "btree" and one.bytes >= at_least]
     widths = {row["oid"]: row for row in session.rows(_WIDTHS, [[one.oid for one in fit]])} if fit else {}
-    told = {one.oid: _estimated(one, widths.get(one.oid)) for one in fit}
+    # The catalog's number is as old as the last vacuum; that of the table follows what happened since.
+    live = {table.oid: float(table.live) for table in tables if not table.lost}
+    told = {
+        one.oid: _estimated(one, one.rows if one.partial else live.get(one.table, one.rows), widths.get(one.oid))
+        for one in fit
+    }
     schema = probe_schema(session, "pgstatindex") if fit else None
     left = probe_bytes if schema is not None else 0
     for one in sorted(told.values(), key=lambda one: (one.useful_bytes or one.bytes) - one.bytes):
@@ -203,10 +211,10 @@ def probe_schema(session: Session, function: str) -> Optional[str]:
     return rows[0]["schema"] if rows else None
 
 
-def _estimated(index: Index, row: Optional[Row]) -> Index:
+def _estimated(index: Index, rows: float, row: Optional[Row]) -> Index:
     if row is None or row["known"] < row["keys"]:
         return index
-    useful = useful_by_width(index.rows, row["width"], row["widest"], row["nulls"], index.fillfactor)
+    useful = useful_by_width(rows, row["width"], row["widest"], row["nulls"], index.fillfactor)
     return replace(index, useful_bytes=useful, measured="estimate" if useful is not None else "")
 
 

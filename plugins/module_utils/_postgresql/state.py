@@ -52,6 +52,7 @@ class Index:
     method: str = "btree"
     valid: bool = True
     exclusion: bool = False
+    partial: bool = False
     bytes: int = 0
     rows: float = -1.0
     fillfactor: int = 90
