@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import sys
@@ -36,14 +37,15 @@ class Faults:
     def __init__(self, inner: Callable[[Environ, StartResponse], Iterable[bytes]]) -> None:
         self._inner = inner
         self._lock = threading.Lock()
+        self._serial = threading.Lock()
         self._faults: dict[str, Any] = {}
         self._requests: list[tuple[str, str, int]] = []
 
-    def _take(self, name: str) -> bool:
+    def _use(self, faults: dict[str, Any], name: str) -> bool:
         """Use up one of a number of faults."""
         with self._lock:
-            left = int(self._faults.get(name, 0))
-            self._faults[name] = max(0, left - 1)
+            left = int(faults.get(name, 0))
+            faults[name] = max(0, left - 1)
         return left > 0
 
     def _control(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
@@ -67,6 +69,10 @@ class Faults:
         path = environ["PATH_INFO"] + (f"?{environ['QUERY_STRING']}" if environ.get("QUERY_STRING") else "")
         status = 0
         answer_headers: list[tuple[str, str]] = []
+        # Those in force when the request came: one that is still delayed must not use up later ones.
+        faults = self._faults
+        if faults and not ((not faults["methods"] or method in faults["methods"]) and faults["contains"] in path):
+            faults = {}
 
         def remember(line: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             nonlocal status, answer_headers
@@ -74,11 +80,11 @@ class Faults:
             return None
 
         try:
-            body = self._answer(environ, remember, method, path)
+            body = self._answer(environ, remember, faults)
             if 200 <= status < 300 and method == "GET" and body:
-                if self._applies("flip_bits", method, path) and self._take("flip_bits"):
+                if self._use(faults, "flip_bits"):
                     body = bytes([body[0] ^ 1]) + body[1:]
-                if self._applies("cut_bodies", method, path) and self._take("cut_bodies"):
+                if self._use(faults, "cut_bodies"):
                     # Content-Length still promises the whole; the connection closes after half.
                     body = body[: len(body) // 2]
                     answer_headers.append(("Connection", "close"))
@@ -91,30 +97,36 @@ class Faults:
         start(f"{status} {'OK' if status < 300 else 'Answer'}", answer_headers)
         return [body]
 
-    def _applies(self, fault: str, method: str, path: str) -> bool:
-        faults = self._faults
-        if not faults.get(fault):
-            return False
-        return (not faults["methods"] or method in faults["methods"]) and faults["contains"] in path
-
-    def _answer(self, environ: Environ, start: StartResponse, method: str, path: str) -> bytes:
-        if self._applies("delay", method, path):
-            time.sleep(float(self._faults["delay"]))
-        if self._applies("deny", method, path):
+    def _answer(self, environ: Environ, start: StartResponse, faults: dict[str, Any]) -> bytes:
+        if delay := float(faults.get("delay", 0)):
+            time.sleep(delay)
+        if faults.get("deny"):
             return _refuse(environ, start, "403 Forbidden", "AccessDenied", "Access Denied")
-        if self._applies("slow_down", method, path) and self._take("slow_down"):
+        if self._use(faults, "slow_down"):
             return _refuse(environ, start, "503 Slow Down", "SlowDown", "Please reduce your request rate.")
-        if self._applies("ignore_conditions", method, path):
+        if faults.get("ignore_conditions"):
             environ.pop("HTTP_IF_MATCH", None)
             environ.pop("HTTP_IF_NONE_MATCH", None)
-        lost = self._applies("lose_replies", method, path) and self._take("lose_replies")
-        answer = self._inner(environ, start)
-        body = b"".join(answer)
-        if close := getattr(answer, "close", None):
-            close()
+        lost = self._use(faults, "lose_replies")
+        _receive(environ)
+        # One at a time: moto looks for the key and then stores it, and a conditional put must not fall in between.
+        with self._serial:
+            answer = self._inner(environ, start)
+            body = b"".join(answer)
+            if close := getattr(answer, "close", None):
+                close()
         if lost:
             raise LostReply
         return body
+
+
+def _receive(environ: Environ) -> None:
+    """Read the whole body first. One that breaks off is no request: S3 stores no half object."""
+    if wanted := int(environ.get("CONTENT_LENGTH") or 0):
+        data = environ["wsgi.input"].read(wanted)
+        if len(data) < wanted:
+            raise LostReply
+        environ["wsgi.input"] = io.BytesIO(data)
 
 
 def _refuse(environ: Environ, start: StartResponse, status: str, code: str, message: str) -> bytes:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +236,29 @@ def test_s3_keeps_conditions(s3: S3) -> None:
     client.put_object(Bucket=s3.bucket, Key="a", Body=b"2", IfNoneMatch="*")
     s3.heal()
     assert client.get_object(Bucket=s3.bucket, Key="a")["Body"].read() == b"2"
+
+
+def test_s3_lets_one_of_many_conditional_puts_win(s3: S3) -> None:
+    from botocore.config import Config
+
+    client = s3.client(config=Config(max_pool_connections=16))
+
+    def put(number: int) -> bool:
+        try:
+            client.put_object(Bucket=s3.bucket, Key="lease", Body=str(number).encode(), IfNoneMatch="*")
+        except client.exceptions.ClientError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(put, range(64))) == 1
+
+
+def test_s3_stores_no_half_object(s3: S3) -> None:
+    with socket.create_connection((s3.host, s3.port)) as connection:
+        connection.sendall(f"PUT /{s3.bucket}/half HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc".encode())
+    time.sleep(0.3)
+    assert s3.client().list_objects_v2(Bucket=s3.bucket)["KeyCount"] == 0
 
 
 def test_s3_faults(s3: S3) -> None:
