@@ -1,0 +1,265 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plan, as tables: what is measured, what is due, and why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Optional
+
+import pytest
+
+from ansible_collections.day2.ops.plugins.module_utils._postgresql import needs
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.plan import Step, assume, plan, summarize
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import (
+    RATES,
+    Blocker,
+    Holder,
+    Index,
+    Policy,
+    State,
+    Table,
+)
+
+MIB = 1 << 20
+HEALTHY = Table(
+    1, "public", "orders", bytes=100 * MIB, index_bytes=40 * MIB, pages=12_800, visible_pages=12_800, rows=1e6,
+    live=1_000_000, vacuumed=3600.0, analyzed=3600.0, vacuums=1, analyzes=1, xid_age=1000,
+)  # fmt: skip
+FRESH = Index(
+    2, "public", "orders_pkey", 1, bytes=40 * MIB, rows=1e6, useful_bytes=39.5 * MIB, measured="pgstatindex"
+)  # fmt: skip
+
+
+def state(table: Optional[Table] = HEALTHY, *indexes: Index, **more: Any) -> State:
+    tables = more.pop("tables", (table,) if table else ())
+    return State(**{"version": 180006, "tables": tables, "indexes": indexes, "rates": RATES, **more})
+
+
+def told(steps: list[Step]) -> list[tuple[str, str, str]]:
+    return [(step.kind, str(step.action["subject"]), str(step.action["status"])) for step in steps]
+
+
+def only(steps: list[Step]) -> Step:
+    assert len(steps) == 1, told(steps)
+    return steps[0]
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ({}, ""),
+        ({"live": 620_000, "dead": 380_000}, "38 % of 1 000 000 rows are dead (threshold 10 %)"),
+        ({"live": 900_001, "dead": 99_999}, ""),
+        ({"live": 900_000, "dead": 100_000}, "10 % of 1 000 000 rows are dead (threshold 10 %)"),
+        ({"live": 100, "dead": 9_999}, ""),
+        ({"live": 100, "dead": 10_000}, "99 % of 10 100 rows are dead (threshold 10 %)"),
+        ({"toast_live": 10_000, "toast_dead": 30_000}, "75 % of 40 000 TOAST rows are dead (threshold 10 %)"),
+        ({"xid_age": 150_000_000}, "its oldest transaction id is 150 000 000 back (threshold 150 000 000)"),
+        ({"mxid_age": 300_000_001}, "its oldest multixact is 300 000 001 back (threshold 300 000 000)"),
+        ({"lost": True, "live": 0}, needs.LOST),
+        ({"kind": "p", "dead": 500_000}, ""),
+    ],
+)
+def test_vacuum_is_due_for_a_measurement(table: dict[str, Any], reason: str) -> None:
+    assert needs.vacuum(replace(HEALTHY, **table), Policy(), ()).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ({}, ""),
+        ({"changed": 99_999}, ""),
+        ({"changed": 100_000}, "100 000 rows changed since the last analyze, 10 % of 1 000 000 (threshold 10 %)"),
+        ({"live": 100, "changed": 999}, ""),
+        ({"live": 0, "changed": 1000}, "1 000 rows changed since the last analyze (threshold 10 %)"),
+        ({"analyzed": None}, "it was never analysed"),
+        ({"analyzed": None, "live": 0}, ""),
+    ],
+)
+def test_analyze_is_due_for_a_measurement(table: dict[str, Any], reason: str) -> None:
+    assert needs.analyze(replace(HEALTHY, **table), Policy(), ()).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("index", "table", "bloat"),
+    [
+        ({}, {}, None),
+        ({"useful_bytes": 20 * MIB}, {}, 0.5),
+        ({"useful_bytes": 28.1 * MIB}, {}, None),
+        ({"useful_bytes": 20 * MIB, "bytes": 9 * MIB}, {}, None),
+        ({"useful_bytes": 20 * MIB, "method": "brin"}, {}, None),
+        ({"useful_bytes": 20 * MIB, "exclusion": True}, {}, None),
+        ({"useful_bytes": None}, {}, None),
+        # Dead rows count as filled space until they are gone; an estimate from live rows knows already.
+        ({}, {"live": 500_000, "dead": 500_000}, 0.5062),
+        ({"measured": "estimate"}, {"live": 500_000, "dead": 500_000}, None),
+    ],
+)
+def test_reindex_is_due_for_bloat(index: dict[str, Any], table: dict[str, Any], bloat: Optional[float]) -> None:
+    need = needs.reindex(replace(FRESH, **index), replace(HEALTHY, **table), Policy(), ())
+    assert need.bloat == bloat
+    assert bool(need.reason) == (bloat is not None)
+
+
+def test_a_second_run_plans_nothing() -> None:
+    assert plan(state(HEALTHY, FRESH), Policy(), None) == []
+    said = summarize(state(HEALTHY, FRESH), Policy(), [])
+    assert said.startswith("1 table, 1 index measured; nothing is due: most dead rows 0 % (public.orders)")
+
+
+def test_vacuum_and_analyze_are_one_action() -> None:
+    step = only(plan(state(replace(HEALTHY, dead=400_000, changed=400_000)), Policy(), None))
+    assert step.kind == "vacuum" and step.need.analyze
+    assert step.action["predicted"]["analyze"] is True
+    assert "dead" in step.action["reason"] and "changed" in step.action["reason"]
+
+
+def test_rebuilds_come_before_the_vacuum_of_their_table_and_the_worst_table_first() -> None:
+    light = replace(HEALTHY, oid=5, name="a_light", live=800_000, dead=200_000, bytes=10 * MIB)
+    heavy = replace(HEALTHY, oid=6, name="heavy", dead=1_000_000)
+    index = replace(FRESH, table=6, name="heavy_pkey")
+    leftover = replace(FRESH, oid=9, table=5, name="a_light_pkey_ccnew1", valid=False)
+    steps = plan(state(None, index, leftover, tables=(light, heavy)), Policy(), None)
+    assert told(steps) == [
+        ("drop_index", "public.a_light_pkey_ccnew1", "planned"),
+        ("reindex", "public.heavy_pkey", "planned"),
+        ("vacuum", "public.heavy", "planned"),
+        ("vacuum", "public.a_light", "planned"),
+    ]
+
+
+def test_a_table_near_the_wraparound_goes_first_and_needs_not_fit() -> None:
+    old = replace(HEALTHY, oid=7, name="old", xid_age=1_300_000_000, visible_pages=0)
+    heavy = replace(HEALTHY, dead=1_000_000)
+    steps = plan(state(None, tables=(heavy, old)), Policy(), 0.5)
+    assert told(steps) == [("vacuum", "public.old", "planned"), ("vacuum", "public.orders", "deferred")]
+    assert steps[0].need.freeze and steps[0].need.urgent
+
+
+def test_what_does_not_fit_is_deferred_and_smaller_work_still_done() -> None:
+    big = replace(HEALTHY, dead=1_000_000, bytes=100_000 * MIB, pages=12_800_000, visible_pages=0)
+    small = replace(HEALTHY, oid=8, name="small", dead=200_000, bytes=MIB, pages=128, index_bytes=0)
+    steps = plan(state(None, tables=(big, small)), Policy(), 60.0)
+    assert told(steps) == [("vacuum", "public.orders", "deferred"), ("vacuum", "public.small", "planned")]
+    assert "it needs about 35 min, 60 s are left" in steps[0].action["reason"]
+
+
+def test_a_rebuild_that_leans_on_dead_rows_waits_for_their_vacuum() -> None:
+    found = state(replace(HEALTHY, live=500_000, dead=500_000), FRESH)
+    assert told(plan(found, Policy(), None)) == [
+        ("reindex", "public.orders_pkey", "planned"),
+        ("vacuum", "public.orders", "planned"),
+    ]
+    # Only the vacuum fits: it goes alone.
+    assert told(plan(found, Policy(), 4.5)) == [
+        ("reindex", "public.orders_pkey", "deferred"),
+        ("vacuum", "public.orders", "planned"),
+    ]
+    only_reindex = Policy(operations=frozenset({"reindex"}))
+    assert told(plan(found, only_reindex, None)) == [("reindex", "public.orders_pkey", "deferred")]
+
+
+@pytest.mark.parametrize(
+    ("holder", "vacuumed", "held"),
+    [
+        (Holder("the prepared transaction px", 50, age=7200.0), 3600.0, True),
+        (Holder("the prepared transaction px", 50, age=600.0), 3600.0, False),
+        (Holder("the prepared transaction px", 50, age=7200.0), None, False),
+        (Holder("the standby sb (pid 1)", 50), 3600.0, False),
+        (Holder("the replication slot sb", 50, age=float("inf")), 3600.0, True),
+    ],
+)
+def test_dead_rows_that_somebody_holds_are_not_vacuumed_again(
+    holder: Holder, vacuumed: Optional[float], held: bool
+) -> None:
+    table = replace(HEALTHY, dead=1_000_000, vacuumed=vacuumed)
+    step = only(plan(state(table, holders=(holder,)), Policy(), None))
+    assert step.action["status"] == ("deferred" if held else "planned")
+    assert (step.action["predicted"].get("held_by") == holder.what) is held
+
+
+def test_a_freeze_is_held_only_by_what_is_older_than_the_threshold() -> None:
+    table = replace(HEALTHY, xid_age=160_000_000)
+    young, old = Holder("a", 100_000_000, 9e9), Holder("b", 155_000_000)
+    assert only(plan(state(table, holders=(young,)), Policy(), None)).action["status"] == "planned"
+    assert only(plan(state(table, holders=(old,)), Policy(), None)).action["predicted"]["held_by"] == "b"
+
+
+INVALID = replace(FRESH, valid=False, name="orders_pkey_ccnew")
+
+
+@pytest.mark.parametrize(
+    ("index", "more", "expected", "words"),
+    [
+        (INVALID, {}, ("drop_index", "planned"), "left it behind"),
+        (replace(INVALID, name="orders_pkey_ccold3"), {}, ("drop_index", "planned"), "left it behind"),
+        (replace(INVALID, name="i" * 57 + "_ccnew", toast=True), {}, ("drop_index", "planned"), "left it behind"),
+        (replace(INVALID, builder=42), {}, ("drop_index", "skipped"), "pid 42 is building it now"),
+        (replace(INVALID, name="broken"), {}, ("reindex", "planned"), "it is invalid"),
+        (replace(INVALID, name="broken"), {"version": 140003}, ("reindex", "skipped"), "14.0 to 14.3"),
+        (replace(INVALID, name="broken"), {"version": 140004}, ("reindex", "planned"), "it is invalid"),
+        (replace(INVALID, name="broken"), {"disk_free": 1e6}, ("reindex", "deferred"), "44.0 MiB of disk"),
+        (
+            replace(INVALID, name="broken"),
+            {"blockers": (Blocker("report (pid 7)", 300.0),)},
+            ("reindex", "deferred"),
+            "it would wait for report (pid 7), open for 5 min",
+        ),
+        (
+            replace(INVALID, name="broken"),
+            {"blockers": (Blocker("writer (pid 8)", 300.0, frozenset({99})),)},
+            ("reindex", "planned"),
+            "it is invalid",
+        ),
+        (
+            replace(INVALID, name="broken"),
+            {"obstacles": {"reindex": "day2/r/backup (pid 9) holds the backup lock for 3 s"}},
+            ("reindex", "deferred"),
+            "holds the backup lock",
+        ),
+    ],
+)
+def test_indexes_are_held_back_for_a_reason(
+    index: Index, more: dict[str, Any], expected: tuple[str, str], words: str
+) -> None:
+    step = only(plan(state(HEALTHY, index, **more), Policy(), None))
+    assert (step.kind, step.action["status"]) == expected
+    assert words in step.action["reason"]
+
+
+def test_a_partitioned_parent_is_analysed_once_for_all_its_partitions() -> None:
+    parent = Table(20, "public", "parted", kind="p", analyzed=3600.0)
+    leaves = tuple(
+        replace(HEALTHY, oid=20 + number, name=f"parted_{number}", root=20, changed=200_000) for number in (1, 2)
+    )
+    steps = plan(state(None, tables=(parent, *leaves)), Policy(), None)
+    assert told(steps) == [("analyze", "public.parted", "planned")]
+    after = (parent, *(replace(leaf, changed=0) for leaf in leaves))
+    assert plan(state(None, tables=after), Policy(), None) == []
+
+
+def test_operations_that_are_switched_off_are_not_planned() -> None:
+    found = state(replace(HEALTHY, dead=500_000, changed=500_000), INVALID)
+    assert plan(found, Policy(operations=frozenset()), None) == []
+    assert told(plan(found, Policy(operations=frozenset({"analyze"})), None)) == [
+        ("analyze", "public.orders", "planned")
+    ]
+
+
+def test_planned_deletes_of_an_earlier_step_count_as_dead() -> None:
+    deletes = [
+        {"action": "delete", "subject": "public.orders", "status": "planned", "predicted": {"rows_deleted": 400_000}},
+        {"action": "delete", "subject": "public.orders", "status": "skipped", "predicted": {"rows_deleted": 900_000}},
+        {"action": "delete", "subject": "public.other", "status": "planned", "predicted": {"rows_deleted": 5}},
+    ]
+    after = assume(state(), deletes).tables[0]
+    assert (after.live, after.dead, after.changed) == (600_000, 400_000, 400_000)
+
+
+def test_evidence_is_declared_and_flat() -> None:
+    for step in plan(state(replace(HEALTHY, dead=900_000), FRESH, INVALID), Policy(), 1.0):
+        for part in ("predicted", "before"):
+            assert all(isinstance(value, (int, float, str, bool, type(None))) for value in step.action[part].values())
