@@ -44,9 +44,10 @@ class Faults:
     def _use(self, faults: dict[str, Any], name: str) -> bool:
         """Use up one of a number of faults."""
         with self._lock:
-            left = int(faults.get(name, 0))
-            faults[name] = max(0, left - 1)
-        return left > 0
+            if not faults.get(name):
+                return False
+            faults[name] -= 1
+        return True
 
     def _control(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
         answer: Any = {}

@@ -227,6 +227,14 @@ def test_redis(redis_server: Redis, lab: Lab) -> None:
         assert client.config_get("maxmemory") == {"maxmemory": str(8 << 20)}
 
 
+def test_s3_works_before_any_fault_is_set(lab: Lab) -> None:
+    with lab.s3("plain", bucket="one") as server:
+        for number in range(3):
+            server.client().put_object(Bucket="one", Key=f"dir/{number}", Body=b"x")
+        assert [(method, status) for method, _path, status in server.requests()] == [("PUT", 200)] * 3
+        assert server.client("sts").get_caller_identity()["Account"]
+
+
 def test_s3_keeps_conditions(s3: S3) -> None:
     client = s3.client()
     client.put_object(Bucket=s3.bucket, Key="a", Body=b"1", IfNoneMatch="*")
