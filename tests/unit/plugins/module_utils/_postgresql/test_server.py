@@ -1,0 +1,301 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The modules as Ansible starts them, on real servers, as the least-privilege role."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any, Optional
+
+import pytest
+
+from ansible_collections.day2.ops.tests.lab import demo
+from ansible_collections.day2.ops.tests.lab.fixtures import Database
+
+MODULES = "ansible_collections.day2.ops.plugins.modules."
+
+
+@dataclass
+class Module:
+    """A module's process; ``result()`` waits for it."""
+
+    process: subprocess.Popen[str]
+    arguments: str
+
+    def result(self, seconds: float = 60.0) -> dict[str, Any]:
+        out, err = self.process.communicate(timeout=seconds)
+        assert out.strip(), err
+        return json.loads(out.strip().splitlines()[-1])  # type: ignore[no-any-return]
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@dataclass
+class Place:
+    """A database with a bloated table, and the module working on it."""
+
+    database: Database
+    started: list[Module] = field(default_factory=list)
+
+    def start(self, name: str = "postgresql_maintenance", /, seconds: Optional[float] = None, **given: Any) -> Module:
+        arguments = {**self.database.login(demo.MAINTENANCE), **given}
+        about = {"id": "t1", "target": self.database.name}
+        if seconds is not None:
+            end = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+            about["deadline"] = end.strftime("%Y-%m-%dT%H:%M:%SZ")
+        text = json.dumps({"ANSIBLE_MODULE_ARGS": {"run": about, **arguments}})
+        process = subprocess.Popen(
+            [sys.executable, "-m", MODULES + name], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert process.stdin is not None
+        process.stdin.write(text)
+        process.stdin.close()
+        process.stdin = None
+        self.started.append(Module(process, text))
+        return self.started[-1]
+
+    def maintain(self, **given: Any) -> dict[str, Any]:
+        return self.start(**given).result()
+
+    def until_running(self, words: str) -> None:
+        self._until(words, True)
+
+    def until_gone(self, words: str, seconds: float) -> None:
+        self._until(words, False, seconds)
+
+    def _until(self, words: str, wanted: bool, seconds: float = 20.0) -> None:
+        statement = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND state = 'active' "
+            "AND query ILIKE %s AND pid <> pg_backend_pid()"
+        )
+        end = time.monotonic() + seconds
+        while (self.database.value(statement, [self.database.name, words + "%"]) > 0) is not wanted:
+            assert time.monotonic() < end, f"{words}: not {'running' if wanted else 'gone'} after {seconds} s"
+            time.sleep(0.05)
+
+    def invalid(self) -> list[str]:
+        rows = self.database.execute("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid ORDER BY 1")
+        return [row[0] for row in rows]
+
+
+@pytest.fixture
+def place(database: Database) -> Iterator[Place]:
+    for statement in (
+        'CREATE SCHEMA "Odd.Schema"',
+        "CREATE TABLE orders (id bigint PRIMARY KEY, note text) WITH (autovacuum_enabled = off)",
+        "INSERT INTO orders SELECT g, repeat('x', 40) FROM generate_series(1, 300000) g",
+        'CREATE TABLE "Odd.Schema"."We""ird.T" (id int) WITH (autovacuum_enabled = off)',
+        'INSERT INTO "Odd.Schema"."We""ird.T" SELECT g FROM generate_series(1, 5000) g',
+        "DELETE FROM orders WHERE id % 2 = 0",
+    ):
+        database.execute(statement, user=demo.OWNER)
+    database.execute('GRANT CREATE ON SCHEMA public TO "orchestrator"')
+    made = Place(database)
+    yield made
+    for module in made.started:
+        if module.process.poll() is None:
+            module.kill()
+
+
+@pytest.fixture
+def slow(place: Place) -> Iterator[None]:
+    """Vacuum takes many seconds."""
+    alter = f"ALTER ROLE {demo.MAINTENANCE} IN DATABASE {place.database.name} "
+    place.database.execute(alter + "SET vacuum_cost_delay = '50ms'")
+    place.database.execute(alter + "SET vacuum_cost_limit = 50")
+    yield
+    place.database.execute(alter + "RESET ALL")
+
+
+@pytest.fixture
+def hold(place: Place) -> Iterator[Callable[[], None]]:
+    """An old snapshot, which a concurrent rebuild waits for; the call lets it go."""
+    connection = place.database.connect()
+    connection.cursor().execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+    yield connection.close
+    connection.close()
+
+
+both = pytest.mark.parametrize("pg", [14, 18], indirect=True, ids=["pg14", "pg18"])
+pytestmark = pytest.mark.lab
+SMALL = {"index_min_bytes": 1 << 20}
+
+
+def statuses(result: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(action["action"], action["status"]) for action in result["actions"]]
+
+
+@both
+def test_the_plan_is_what_is_done_and_a_second_run_plans_nothing(place: Place) -> None:
+    planned = place.maintain(_ansible_check_mode=True, **SMALL)
+    assert planned["changed"] and planned["actions"]
+    size = place.database.value("SELECT pg_relation_size('orders_pkey')")
+    done = place.maintain(**SMALL)
+    assert [(one["action"], one["subject"]) for one in done["actions"]] == [
+        (one["action"], one["subject"]) for one in planned["actions"]
+    ]
+    assert {status for _, status in statuses(done)} == {"done"}
+    assert place.database.value("SELECT pg_relation_size('orders_pkey')") < size * 0.6
+    again = place.maintain(**SMALL)
+    assert again["actions"] == [] and again["changed"] is False
+    assert "nothing is due" in again["plan_summary"]
+
+
+def test_check_mode_changes_nothing(place: Place) -> None:
+    look = "SELECT sum(pg_stat_get_vacuum_count(oid) + pg_stat_get_analyze_count(oid)), sum(oid::bigint) FROM pg_class"
+    before = place.database.execute(look)
+    place.maintain(_ansible_check_mode=True, **SMALL)
+    assert place.database.execute(look) == before
+
+
+@both
+def test_a_signal_stops_a_vacuum_on_the_server_too(place: Place, slow: None) -> None:
+    module = place.start()
+    place.until_running("VACUUM")
+    began = time.monotonic()
+    module.process.terminate()
+    result = module.result()
+    place.until_gone("VACUUM", 5.0)
+    assert time.monotonic() - began < 5
+    assert result["error"]["kind"] == "stopped" and "SIGTERM" in result["msg"]
+    assert ("vacuum", "deferred") in statuses(result)
+
+
+def test_a_killed_module_leaves_nothing_running(place: Place, slow: None) -> None:
+    module = place.start()
+    place.until_running("VACUUM")
+    module.kill()
+    place.until_gone("VACUUM", 15.0)
+
+
+def test_the_deadline_ends_a_vacuum(place: Place, slow: None) -> None:
+    began = time.monotonic()
+    result = place.maintain(seconds=5, operations=["vacuum"], tables=["orders"])
+    assert time.monotonic() - began < 7
+    assert statuses(result) == [("vacuum", "deferred")] and "deadline" in result["actions"][0]["reason"]
+    place.until_gone("VACUUM", 1.0)
+
+
+@both
+def test_nobody_waits_longer_than_the_lock_timeout(place: Place, slow: None) -> None:
+    module = place.start(operations=["vacuum"], tables=["orders"])
+    place.until_running("VACUUM")
+    began = time.monotonic()
+    place.database.execute("ALTER TABLE orders ADD COLUMN more int")
+    assert time.monotonic() - began < 2.0
+    result = module.result()
+    assert statuses(result) == [("vacuum", "deferred")]
+    assert "another session waited" in result["actions"][0]["reason"]
+
+
+def test_a_second_run_is_refused_and_told_who_works(place: Place, slow: None) -> None:
+    first = place.start(operations=["vacuum"], tables=["orders"])
+    place.until_running("VACUUM")
+    for check in (False, True):
+        second = place.maintain(_ansible_check_mode=check)
+        assert second["error"]["kind"] == "refused"
+        assert "day2/t1/locks (pid" in second["msg"]
+    first.kill()
+
+
+@both
+def test_a_killed_rebuild_is_cleaned_up_by_the_next_run(place: Place, hold: Callable[[], None]) -> None:
+    module = place.start(**SMALL)
+    place.until_running("REINDEX")
+    time.sleep(1.5)
+    module.kill()
+    place.until_gone("REINDEX", 15.0)
+    hold()
+    assert place.invalid() == ["orders_pkey_ccnew"]
+    result = place.maintain(**SMALL)
+    assert ("drop_index", "done") in statuses(result) and ("reindex", "done") in statuses(result)
+    assert place.invalid() == []
+
+
+def test_a_stopped_rebuild_records_what_it_left(place: Place, hold: Callable[[], None]) -> None:
+    module = place.start(**SMALL)
+    place.until_running("REINDEX")
+    time.sleep(1.5)
+    module.process.terminate()
+    result = module.result()
+    assert result["actions"][0]["after"] == {"invalid_index": "orders_pkey_ccnew"}
+    assert result["changed"]
+
+
+def test_the_deadline_ends_a_rebuild_and_removes_what_it_left(place: Place, hold: Callable[[], None]) -> None:
+    result = place.maintain(seconds=9, **SMALL)
+    assert statuses(result)[0] == ("reindex", "deferred")
+    assert place.invalid() == []
+
+
+def test_a_rebuild_does_not_wait_for_an_old_transaction(place: Place, hold: Callable[[], None]) -> None:
+    time.sleep(1.1)
+    result = place.maintain(max_transaction_age=1, **SMALL)
+    assert statuses(result)[0] == ("reindex", "deferred")
+    assert "it would wait for" in result["actions"][0]["reason"]
+
+
+@both
+def test_who_keeps_dead_rows_is_named_and_nothing_is_vacuumed_in_vain(place: Place, hold: Callable[[], None]) -> None:
+    place.database.execute("VACUUM orders")
+    place.database.execute("DELETE FROM orders WHERE id % 3 = 0", user=demo.OWNER)
+    result = place.maintain(operations=["vacuum"], tables=["orders"])
+    assert statuses(result) == [("vacuum", "deferred")] and not result["changed"]
+    assert "nothing can be removed while the transaction of" in result["actions"][0]["reason"]
+    hold()
+    assert statuses(place.maintain(operations=["vacuum"], tables=["orders"])) == [("vacuum", "done")]
+
+
+def test_a_stop_row_stops_and_refuses(place: Place, slow: None) -> None:
+    for statement in (
+        "CREATE SCHEMA day2",
+        "CREATE TABLE day2.stop (target_id text NOT NULL, reason text NOT NULL, until timestamptz)",
+        f"GRANT USAGE ON SCHEMA day2 TO {demo.MAINTENANCE}",
+        f"GRANT SELECT ON day2.stop TO {demo.MAINTENANCE}",
+    ):
+        place.database.execute(statement)
+    module = place.start(operations=["vacuum"], tables=["orders"])
+    place.until_running("VACUUM")
+    began = time.monotonic()
+    place.database.execute("INSERT INTO day2.stop VALUES ('_all', 'an incident')")
+    assert module.result()["error"]["kind"] == "stopped"
+    assert time.monotonic() - began < 15
+    assert "an incident" in place.maintain()["msg"]
+
+
+@both
+def test_a_missing_grant_is_found_before_work(place: Place) -> None:
+    place.database.execute("CREATE TABLE foreign_one (id int)")
+    for name in ("postgresql_maintenance", "postgresql_preflight_info"):
+        result = place.start(name).result()
+        assert result["error"]["kind"] == "refused"
+        assert "GRANT " in result["msg"] and demo.MAINTENANCE in result["msg"]
+
+
+@both
+def test_preflight_and_health_change_nothing(place: Place) -> None:
+    ready = place.start("postgresql_preflight_info").result()
+    assert not ready["changed"] and ready["server"]["database"] == place.database.name
+    health = place.start("postgresql_health_info").result()
+    assert not health["changed"]
+    verdicts = {check["check"]: check["status"] for check in health["checks"]}
+    assert verdicts["postgresql_dead_rows"] in ("warn", "crit")
+    assert verdicts["postgresql_connections"] == "ok"
+
+
+def test_passwords_do_not_leave(place: Place) -> None:
+    right = place.database.login(demo.MAINTENANCE)["login_password"]
+    wrong = place.start(login_password=right + "x").result()
+    assert wrong["error"]["kind"] == "bad_input" and "login_password" in wrong["msg"]
+    assert right not in json.dumps(wrong) and right not in json.dumps(place.maintain())
