@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -96,6 +97,9 @@ class State:
             json.dumps({"schema": SCHEMA, "complete": False, "root": str(lab.root), "parts": [], "servers": []}),
         )
 
+        # The other way round, too: a lab whose state folder was deleted can be told from one that is in use.
+        (lab.root / sweep.MARKER).write_text(str(self.file), encoding="utf-8")
+
     def save(self, lab: Lab, parts: list[str], demo: dict[str, Any]) -> None:
         servers = [_describe(name, server) for name, server in lab.servers.items()]
         state = {"schema": SCHEMA, "complete": True, "root": str(lab.root), "parts": parts, "servers": servers}
@@ -127,12 +131,23 @@ class State:
             sweep.remove(Path(found["root"]))
             if Path(found["root"]).exists() and sweep.is_lab_folder(Path(found["root"])):
                 raise LabError(f"Failed to remove {found['root']}: something in it is still in use")
+        _remove_orphans()
         for path in (self.variables, self.file):
             path.unlink(missing_ok=True)
         (self.folder / "lock").unlink(missing_ok=True)
         with suppress(OSError):
             self.folder.rmdir()
         return found is not None
+
+
+def _remove_orphans() -> None:
+    """End labs that outlived their state file: no command could ever stop them."""
+    for place in {Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")}:
+        for root in place.glob(f"{sweep.PREFIX}*"):
+            with suppress(OSError):
+                state = (root / sweep.MARKER).read_text(encoding="utf-8")
+                if state and not Path(state).exists():
+                    sweep.remove(root)
 
 
 def _describe(name: str, server: Postgres | PgBouncer | Redis | S3) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -362,6 +363,18 @@ def test_up_status_env_down(tmp_path: Path) -> None:
     assert not state.exists()
     assert not Path(lab["root"]).exists()
     assert run(state, "down").returncode == 0
+
+
+def test_down_ends_a_lab_that_lost_its_state(tmp_path: Path) -> None:
+    lost = tmp_path / "lost"
+    assert run(lost, "up").returncode == 0
+    root = Path(yaml.safe_load((lost / "demo.yml").read_text(encoding="utf-8"))["lab"]["root"])
+    with Lab() as running:
+        shutil.rmtree(lost)
+        (tmp_path / "other").mkdir()
+        assert run(tmp_path / "other", "down").returncode == 0
+        assert running.root.is_dir(), "a lab without a state file is a test's, and ends with it"
+    assert not root.exists()
 
 
 @pytest.mark.parametrize(
