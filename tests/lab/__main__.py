@@ -22,7 +22,7 @@ from .downloads import MAJORS
 from .lab import CHECKOUT, Lab
 from .postgres import Postgres
 from .processes import LabError
-from .state import State
+from .state import State, remove_orphans
 
 PARTS = {
     **{f"pg{major}": f"PostgreSQL {major} with a small copy of the data" for major in MAJORS[:-1]},
@@ -170,6 +170,7 @@ def _status(state: State) -> int:
 
 def _down(state: State) -> int:
     if not state.folder.exists():
+        remove_orphans()
         print("The lab is down already.")
         return 0
     with state.locked():

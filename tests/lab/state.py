@@ -96,7 +96,6 @@ class State:
             self.file,
             json.dumps({"schema": SCHEMA, "complete": False, "root": str(lab.root), "parts": [], "servers": []}),
         )
-
         # The other way round, too: a lab whose state folder was deleted can be told from one that is in use.
         (lab.root / sweep.MARKER).write_text(str(self.file), encoding="utf-8")
 
@@ -131,7 +130,7 @@ class State:
             sweep.remove(Path(found["root"]))
             if Path(found["root"]).exists() and sweep.is_lab_folder(Path(found["root"])):
                 raise LabError(f"Failed to remove {found['root']}: something in it is still in use")
-        _remove_orphans()
+        remove_orphans()
         for path in (self.variables, self.file):
             path.unlink(missing_ok=True)
         (self.folder / "lock").unlink(missing_ok=True)
@@ -140,7 +139,7 @@ class State:
         return found is not None
 
 
-def _remove_orphans() -> None:
+def remove_orphans() -> None:
     """End labs that outlived their state file: no command could ever stop them."""
     for place in {Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")}:
         for root in place.glob(f"{sweep.PREFIX}*"):
