@@ -66,7 +66,6 @@ def act(site: Site, steps: list[Step]) -> None:
 
 
 def _one(site: Site, step: Step) -> None:
-    holder: Optional[str] = None
     try:
         site.run.deadline.check()
         site.locks.still_held()
@@ -78,7 +77,12 @@ def _one(site: Site, step: Step) -> None:
             return
         records.begin(step.action)
         began = time.monotonic()
-        _ACTS[step.kind](site, step)
+        try:
+            _ACTS[step.kind](site, step)
+        except (Deferred, trouble.SqlError):
+            site.locks.admit(step.kind)
+            raise
+        site.locks.admit(step.kind)
         _learn(site, step, time.monotonic() - began)
     except Deferred as error:
         records.defer(step.action, _sentence(error))
@@ -92,9 +96,6 @@ def _one(site: Site, step: Step) -> None:
         if step.action["started"]:
             records.fail(step.action, _sentence(error))
         raise
-    finally:
-        if holder is None and not site.locks.session.closed and step.action["started"]:
-            site.locks.admit(step.kind)
 
 
 def _refit(site: Site, steps: list[Step]) -> None:
@@ -228,7 +229,8 @@ def _locking(site: Site, step: Step, template: str) -> tuple[list[str], float]:
                 raise
         if attempt < LOCK_TRIES:
             site.run.live.sleep(random.uniform(0.5, 1.5) * attempt)
-    raise Deferred(f"its lock was not free in {LOCK_TRIES} tries of {duration(site.policy.lock_timeout)}")
+    tries = f"{LOCK_TRIES} tries of {duration(site.policy.lock_timeout)}"
+    raise Deferred(f"{read.lock_holder(site.control, step.table.oid)} kept it locked through {tries}")
 
 
 def _settings(site: Site, step: Step, lock_timeout: float) -> dict[str, str]:

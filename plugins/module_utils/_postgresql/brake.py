@@ -44,6 +44,8 @@ class BrakePolicy:
         held_up = f"another session waited {{value:.1f}} s for it (limit {self.lock_timeout:.1f} s)"
         behind = "a replica is {value:.0f} bytes behind (limit {limit:.0f})"
         return [
+            # Waiting for older transactions may take its time; waiting for a table's lock is no use.
+            Limit("waiting", "it waited {value:.0f} s for its lock (limit {limit:.0f} s)", stop=self.lock_timeout * 3),
             Limit("held_up", held_up, stop=self.lock_timeout * EARLY),
             Limit("blocked", "{value:.0f} sessions wait for locks (limit {limit:.0f})", sessions, _twice(sessions)),
             Limit("lag", "a replica is {value:.0f} s behind (limit {limit:.0f} s)", lag, _twice(lag), required=must),
@@ -56,7 +58,8 @@ _LOAD = """
 SELECT count(*)::float8 AS blocked,
        coalesce(max(extract(epoch FROM clock_timestamp() - l.waitstart))
                 FILTER (WHERE %(pid)s = ANY(pg_blocking_pids(l.pid))), 0)::float8 AS held_up,
-       (array_agg(l.pid ORDER BY l.waitstart) FILTER (WHERE %(pid)s = ANY(pg_blocking_pids(l.pid))))[1] AS victim
+       (SELECT coalesce(max(extract(epoch FROM clock_timestamp() - w.waitstart)), 0)::float8 FROM pg_locks w
+         WHERE w.pid = %(pid)s AND NOT w.granted AND w.locktype = 'relation') AS waiting
   FROM pg_locks l WHERE NOT l.granted AND l.pid <> %(pid)s
 """
 # Idle replicas have confirmed everything and report no delay: zero. Tools that only receive WAL do not replay.
@@ -145,7 +148,7 @@ class Brake:
     def signals(self, pid: int) -> dict[str, Optional[float]]:
         found: dict[str, Optional[float]] = {"lag": None, "lag_bytes": None}
         load = self._rows(_LOAD, {"pid": pid})[0]
-        found["blocked"], found["held_up"] = load["blocked"], load["held_up"]
+        found.update(load)
         replicas = self._rows(_LAG)[0]
         if not replicas["hidden"]:
             found.update(lag=replicas["lag"], lag_bytes=replicas["lag_bytes"])

@@ -12,7 +12,8 @@ deadline; a server that accepts and never answers therefore holds up nobody. Sta
 from __future__ import annotations
 
 import contextlib
-import threading
+import os
+import signal
 import time
 from typing import Any, Callable, Mapping, Optional, Sequence, Union
 
@@ -29,6 +30,7 @@ READ_SECONDS = 60.0
 # What a server gets to answer a cancel request, and a last look after a stop.
 ANSWER_SECONDS = 3.0
 FINAL_SECONDS = 2.0
+CANCEL_SECONDS = 1.0
 POOLER_TRIES = 25
 
 
@@ -55,6 +57,8 @@ class Session:
         self.control: Optional[Session] = None
         self._run = run
         self._raw = raw
+        # Nobody answers any more: the driver is not asked again.
+        self._lost = False
 
     def rows(
         self, statement: Any, args: Any = None, *, timeout: float = READ_SECONDS, final: bool = False
@@ -76,7 +80,7 @@ class Session:
             )
             return self._execute(statement, args, bound, final=final)
         finally:
-            if not self._raw.closed and not self._raw.isexecuting():
+            if not self.closed and not self._raw.isexecuting():
                 self._execute("ROLLBACK", None, bound, final=True)
 
     def run(
@@ -126,17 +130,21 @@ class Session:
         self._execute(f"SELECT {calls}", [text for pair in settings.items() for text in pair], READ_SECONDS)
 
     def close(self) -> None:
-        self._raw.close()
+        # The driver would wait for a cancel that hangs.
+        if not self._lost:
+            self._raw.close()
 
     @property
     def closed(self) -> bool:
-        return bool(self._raw.closed)
+        return self._lost or bool(self._raw.closed)
 
     def _execute(
         self, statement: Any, args: Any, bound: Optional[float], *, watch: Optional[Watch] = None, final: bool = False
     ) -> list[Row]:
         import psycopg2
 
+        if self.closed:
+            raise Unreachable(f"The connection to {self.place} was lost.")
         try:
             cursor = self._raw.cursor()
             cursor.execute(statement, args)
@@ -166,27 +174,42 @@ class Session:
         """Stop the running statement on the server, and wait a moment for it to say so."""
         import psycopg2
 
-        try:
-            if self.control is not None and not self.control.closed:
-                self.control.rows("SELECT pg_cancel_backend(%s)", [self.pid], final=True)
-            else:
-                self._cancel_by_protocol()
-        except (OpsError, psycopg2.Error):
-            self._cancel_by_protocol()
+        if not self._cancel_through_control() and not self._cancel_by_protocol():
+            self._lost = True
+            return
         until = time.monotonic() + ANSWER_SECONDS
-        try:
+        with contextlib.suppress(psycopg2.Error):  # the server's answer: cancelled
             while not poll(self._raw) and time.monotonic() < until:
                 pass
             if self._raw.isexecuting():
                 self._raw.close()
-        except psycopg2.Error:  # the server's answer: cancelled
-            pass
 
-    def _cancel_by_protocol(self) -> None:
-        # libpq's cancel blocks in its own connect: in a thread it cannot hold us up.
-        thread = threading.Thread(target=_quietly, args=(self._raw.cancel,), daemon=True)
-        thread.start()
-        thread.join(FINAL_SECONDS)
+    def _cancel_through_control(self) -> bool:
+        if self.control is None or self.control.closed:
+            return False
+        try:
+            self.control.rows("SELECT pg_cancel_backend(%s)", [self.pid], final=True)
+        except OpsError:
+            return False
+        return True
+
+    def _cancel_by_protocol(self) -> bool:
+        # The driver's cancel connects on its own, unbounded and with the interpreter locked: only another process can
+        # be left waiting for it.
+        child = os.fork()
+        if child == 0:
+            try:
+                self._raw.cancel()
+            finally:
+                os._exit(0)
+        until = time.monotonic() + CANCEL_SECONDS
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            if time.monotonic() > until:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                return False
+            time.sleep(0.02)
+        return True
 
 
 def connect(run: Run, action: str, *, database: Optional[str] = None, act: bool = False) -> Session:
@@ -244,13 +267,6 @@ def _pooler(run: Run, action: str, session: Session, database: str) -> str:
         if pids[0] in (pids[1], session.pid) or pids[1] != session.pid:
             return "transaction"
     return "session"
-
-
-def _quietly(call: Callable[[], None]) -> None:
-    import psycopg2
-
-    with contextlib.suppress(psycopg2.Error):  # nothing to cancel any more
-        call()
 
 
 def _milliseconds(seconds: float) -> str:

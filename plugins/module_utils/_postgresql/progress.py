@@ -13,7 +13,8 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect impor
 EVERY_SECONDS = 2.0
 _VIEWS = {
     "pg_stat_progress_vacuum": (
-        "SELECT phase, heap_blks_scanned::float8 AS done, heap_blks_total::float8 AS total "
+        "SELECT phase, CASE phase WHEN 'scanning heap' THEN heap_blks_scanned WHEN 'vacuuming heap' "
+        "THEN heap_blks_vacuumed END::float8 AS done, heap_blks_total::float8 AS total "
         "FROM pg_stat_progress_vacuum WHERE pid = %s"
     ),
     "pg_stat_progress_analyze": (
@@ -50,7 +51,7 @@ class Progress:
         row = rows[0]
         if row["phase"] != self._phase:
             self._phase, self._began = row["phase"], now
-        fraction = row["done"] / row["total"] if row["total"] else None
+        fraction = row["done"] / row["total"] if row["total"] and row["done"] is not None else None
         seconds = now - self._began
         left = seconds * (1 - fraction) / fraction if fraction and seconds > 1 else None
         live.progress(f"{self._what}: {row['phase']}", fraction, left)

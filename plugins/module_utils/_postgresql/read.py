@@ -117,6 +117,13 @@ SELECT NULL, 'the prepared transaction ' || x.gid, extract(epoch FROM now() - x.
               WHERE l.virtualtransaction = '-1/' || x.transaction::text AND l.locktype = 'relation')
   FROM pg_prepared_xacts x WHERE x.database = current_database()
 """
+_LOCK_HOLDER = """
+SELECT coalesce(nullif(a.application_name, ''), nullif(a.backend_type, 'client backend'), 'a session without a name')
+       || ' (pid ' || l.pid || ')' AS what
+  FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
+ WHERE l.locktype = 'relation' AND l.relation = %s AND l.granted
+   AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock') LIMIT 1
+"""
 _EXTENSION = """
 SELECT n.nspname AS schema FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
   JOIN pg_proc p ON p.pronamespace = n.oid AND p.proname = %s AND p.proargtypes = %s::oidvector
@@ -247,6 +254,12 @@ def recount(session: Session, tables: Sequence[Table], probe_bytes: int) -> list
         else:
             counted.append(table)
     return counted
+
+
+def lock_holder(session: Session, table: int) -> str:
+    """Who holds a lock on the table that vacuum, analyze and rebuilds have to wait for."""
+    rows = session.rows(_LOCK_HOLDER, [table])
+    return str(rows[0]["what"]) if rows else "a session that is gone now"
 
 
 def read_holders(session: Session, own: Sequence[int]) -> list[Holder]:
