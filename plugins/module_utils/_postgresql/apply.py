@@ -22,7 +22,6 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.plan import Step, fit
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.progress import Progress
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Policy, Table
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import duration
 
 LOCK_TRIES = 3
 # Servers before 15 count through a collector that takes its time.
@@ -229,7 +228,7 @@ def _locking(site: Site, step: Step, template: str) -> tuple[list[str], float]:
                 raise
         if attempt < LOCK_TRIES:
             site.run.live.sleep(random.uniform(0.5, 1.5) * attempt)
-    tries = f"{LOCK_TRIES} tries of {duration(site.policy.lock_timeout)}"
+    tries = f"{LOCK_TRIES} tries of {site.policy.lock_timeout:g} s"
     raise Deferred(f"{read.lock_holder(site.control, step.table.oid)} kept it locked through {tries}")
 
 
