@@ -18,7 +18,7 @@ options:
     default: {}
     suboptions:
       id:
-        description: The run's id. It is part of C(application_name), so that the server's own views say who works there.
+        description: The run's id. It is part of C(application_name), so that the server's own views tell who works.
         type: str
       target:
         description: The stable name of the target in stores and reports.

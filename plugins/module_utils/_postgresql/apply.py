@@ -21,7 +21,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.leftovers imp
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.plan import Step, fit
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.progress import Progress
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Policy, Table
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Index, Policy, Table
 
 LOCK_TRIES = 3
 # Servers before 15 count through a collector that takes its time.
@@ -150,14 +150,20 @@ def _analyze(site: Site, step: Step) -> None:
     records.finish(step.action, types.ANALYZE.measured(_table_after(step.table, table, seconds)))
 
 
+def _index(step: Step) -> Index:
+    if step.index is None:
+        raise AssertionError(f"Contract violation: {step.action['action']} was planned without an index")
+    return step.index
+
+
 def _reindex(site: Site, step: Step) -> None:
-    assert step.index is not None
+    index = _index(step)
     debris = Leftovers(site.control, step.table.oid)
     left = site.run.deadline.left()
     # What an interrupted rebuild leaves is dropped before the deadline, not after it.
     reserve = 0.0 if left is None else min(15.0, left / 10)
     began = time.monotonic()
-    statement = compose("REINDEX INDEX CONCURRENTLY {index}", index=(step.index.schema, step.index.name))
+    statement = compose("REINDEX INDEX CONCURRENTLY {index}", index=(index.schema, index.name))
     try:
         # lock_timeout would also end the waits between its phases, which hold up nobody; the brake sees to the rest.
         warnings = site.worker.run(
@@ -169,14 +175,14 @@ def _reindex(site: Site, step: Step) -> None:
     except OpsError as error:
         _clean(site, step, debris, error)
         raise
-    now = [one for one in read.read_indexes(site.control, [step.table]) if one.name == step.index.name]
-    if not now or now[0].oid == step.index.oid or not now[0].valid:
+    now = [one for one in read.read_indexes(site.control, [step.table]) if one.name == index.name]
+    if not now or now[0].oid == index.oid or not now[0].valid:
         records.fail(step.action, "the server skipped it" + _quoted(warnings))
         return
     after = {
         "seconds": round(time.monotonic() - began, 1),
         "bytes": now[0].bytes,
-        "bytes_reclaimed": step.index.bytes - now[0].bytes,
+        "bytes_reclaimed": index.bytes - now[0].bytes,
     }
     records.finish(step.action, types.REINDEX.measured(after))
 
@@ -190,15 +196,15 @@ def _clean(site: Site, step: Step, debris: Leftovers, error: OpsError) -> None:
     except OpsError:
         names = [(step.index.schema, f"{step.index.name}_ccnew")] if step.index else []
     if names:
-        step.action["after"] = types.REINDEX.measured({"invalid_index": ", ".join(name for _, name in names)})
+        step.action["after"] = types.REINDEX.measured({"invalid_index": ", ".join(name for _schema, name in names)})
 
 
 def _drop_index(site: Site, step: Step) -> None:
-    assert step.index is not None
+    index = _index(step)
     began = time.monotonic()
-    statement = compose("DROP INDEX CONCURRENTLY {index}", index=(step.index.schema, step.index.name))
+    statement = compose("DROP INDEX CONCURRENTLY {index}", index=(index.schema, index.name))
     site.worker.run(statement, settings=_settings(site, step, 0), watch=_watch(site, step, ""))
-    after = {"seconds": round(time.monotonic() - began, 1), "bytes": 0, "bytes_reclaimed": step.index.bytes}
+    after = {"seconds": round(time.monotonic() - began, 1), "bytes": 0, "bytes_reclaimed": index.bytes}
     records.finish(step.action, types.DROP_INDEX.measured(after))
 
 

@@ -258,7 +258,7 @@ def refuse_pooler(session: Session) -> None:
 
 def _pooler(run: Run, action: str, session: Session, database: str) -> str:
     """``transaction`` when two open clients can share one server process, else ``session``."""
-    for _ in range(POOLER_TRIES):
+    for _try in range(POOLER_TRIES):
         other = Session(run, dial(run, action, database), session.place, False)
         pids = [
             one._execute("SELECT pg_backend_pid() AS pid", None, READ_SECONDS)[0]["pid"] for one in (other, session)

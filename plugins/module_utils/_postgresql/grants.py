@@ -96,7 +96,7 @@ def missing(module: str, held: Held) -> list[str]:
         statements.append(f"GRANT CONNECT ON DATABASE {quote(held.lock_db)} TO {role};")
     statements += [f"GRANT USAGE ON SCHEMA {quote(schema)} TO {role};" for schema in held.schemas]
     by_owner = {table[2] for table in held.tables if table[3] or held.version < MAINTAIN_SINCE}
-    for schema, name, owner, _ in held.tables:
+    for schema, name, owner, _owner_only in held.tables:
         if owner not in by_owner:
             statements.append(f"GRANT MAINTAIN ON TABLE {spell(schema, name)} TO {role};")
     return statements + [f"GRANT {quote(owner)} TO {role};" for owner in sorted(by_owner)]

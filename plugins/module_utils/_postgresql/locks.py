@@ -119,7 +119,7 @@ class Locks:
         self.session.close()
 
     def _has_slot(self) -> bool:
-        return any(name == "slot" for name, _, _ in self._held)
+        return any(name == "slot" for name, _number, _shared in self._held)
 
     def _try(self, name: str, number: int, shared: bool) -> Optional[str]:
         if (name, number, shared) in self._held:

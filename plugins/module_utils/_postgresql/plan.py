@@ -62,7 +62,7 @@ def plan(state: State, policy: Policy, left: Optional[float]) -> list[Step]:
             worth = sum(float(step.action["predicted"].get("bytes_reclaimed") or 0) for step in steps)
             worth += sum(float(step.action["predicted"].get("bytes_reusable") or 0) for step in steps)
             groups.append((float("-inf") if urgent else -worth, spell(table.schema, table.name), steps))
-    ordered = [drops, *(group for _, _, group in sorted(groups, key=lambda group: group[:2]))]
+    ordered = [drops, *(group for _worth, _name, group in sorted(groups, key=lambda group: group[:2]))]
     for group in ordered:
         _lean(group, left)
         left = fit(group, left)
@@ -175,7 +175,6 @@ def _index_steps(index: Index, table: Table, state: State, policy: Policy) -> li
         predicted = {
             "seconds": round(reindex_seconds(index, table, state), 1),
             "bytes_reclaimed": max(0, int(index.bytes - need.useful)) if need.useful else 0,
-            "bloat": need.bloat,
             "method": index.measured,
         }
         action = types.REINDEX.plan(subject, need.reason, predicted=predicted, before={**before, "bloat": need.bloat})

@@ -62,7 +62,9 @@ def render(report: Report, zone: tzinfo) -> str:
 
 
 def _seen(value: object) -> object:
-    return units.visible(value) if type(value) is str else value  # markup is a str of another type, and ours
+    if isinstance(value, str) and not hasattr(value, "__html__"):  # markup is ours
+        return units.visible(value)
+    return value
 
 
 def _context(report: Report, zone: tzinfo) -> dict[str, Any]:
@@ -99,7 +101,7 @@ def _context(report: Report, zone: tzinfo) -> dict[str, Any]:
 
 def _legend(times: Optional[Timeline]) -> list[tuple[str, str]]:
     """``(colour, words)`` for what the timeline shows."""
-    drawn = {bar.look for row in (times.rows if times else ()) for bar in (*row.tasks, *row.actions)}
+    drawn = {shape.look for row in (times.rows if times else ()) for shape in (*row.tasks, *row.actions)}
     words_of: dict[str, list[str]] = {}
     for look, tone in _TONES.items():
         if look in drawn:

@@ -208,7 +208,7 @@ _TARGET = """\
 <li>{{ chip(named[1], named[0]) }}
 <div><p>{{ problem.message }}</p>
 {%- if problem.task %}
-<p class="soft small">Task “{{ problem.task }}”
+<p class="soft small">Task &ldquo;{{ problem.task }}&rdquo;
 {%- if problem.step %}, step {{ problem.step }}{% endif %}</p>
 {%- endif %}
 </div></li>
@@ -294,7 +294,7 @@ _ABOUT = """\
 </dl>
 </section>
 <footer>Made by day2.ops from the run record on {{ when(report.generated) }} {{ zone }}.
-“Took” and the bars are measured; “predicted” is what was planned beforehand.</footer>
+&ldquo;Took&rdquo; and the bars are measured; &ldquo;predicted&rdquo; is what was planned beforehand.</footer>
 """
 
 PAGE = f"""\

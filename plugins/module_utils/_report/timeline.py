@@ -87,7 +87,7 @@ class _Scale:
     def at(self, moment: datetime) -> float:
         return round(100 * ((moment - self.start) / (self.end - self.start)), 3)
 
-    def bar(self, started: str, ended: str, look: str, title: str) -> Bar:
+    def draw(self, started: str, ended: str, look: str, title: str) -> Bar:
         left = self.at(clock.parse(started))
         width = max(_THINNEST, self.at(clock.parse(ended)) - left)
         return Bar(min(left, 100 - width), round(width, 3), look, title)
@@ -102,7 +102,7 @@ def _moments(target: Target) -> Iterable[str]:
 
 def _row(target: Target, scale: _Scale) -> Row:
     tasks = [
-        scale.bar(
+        scale.draw(
             span.started,
             span.ended,
             span.look,
@@ -111,7 +111,7 @@ def _row(target: Target, scale: _Scale) -> Row:
         for span in target.spans
     ]
     actions = [
-        scale.bar(
+        scale.draw(
             action["started"],
             action["ended"],
             action["status"],

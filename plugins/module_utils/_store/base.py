@@ -154,7 +154,7 @@ def write_set(
     Returns the manifest as written: ``manifest`` with ``parts: {name: {size, sha256}}``. A set that is complete already
     is :class:`StoreConflict`. When it fails, the parts that are there are taken away again as far as the store lets us.
     """
-    if any(True for _ in store.list(f"{prefix}/{MANIFEST}")):
+    if any(entry.key for entry in store.list(f"{prefix}/{MANIFEST}")):
         raise StoreConflict(f"Failed to write {store.location}/{prefix}: this set is complete already.")
     written: dict[str, Stored] = {}
     try:

@@ -52,11 +52,16 @@ PLAY = """
     ops_environment: "{{ 'produc' ~ 'tion' }}"
   tasks:
 """
+# An expression that fails does not end the play: it shows every one.
 TASK = """
     - name: {name}
-      vars: {{found: "{{{{ {expression} }}}}"}}
-      ansible.builtin.debug: {{msg: "RESULT {{{{ {{'{name}': found}} | to_json | b64encode }}}}"}}
-      ignore_errors: true  # the play shows every expression
+      block:
+        - name: Render
+          vars: {{found: "{{{{ {expression} }}}}"}}
+          ansible.builtin.debug: {{msg: "RESULT {{{{ {{'{name}': found}} | to_json | b64encode }}}}"}}
+      rescue:
+        - name: Say why not
+          ansible.builtin.debug: {{msg: "FAILED {name}: {{{{ ansible_failed_result.msg }}}}"}}
 """
 
 
@@ -108,4 +113,4 @@ def test_a_decision_can_be_written_as_yaml(found):
 
 def test_a_mistake_is_one_sentence(rendered, found):
     assert "mistake" not in found
-    assert "windows[0].environment: is missing" in rendered
+    assert re.search(r'"FAILED mistake: .*windows\[0\]\.environment: is missing', rendered)

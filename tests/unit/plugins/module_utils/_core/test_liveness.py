@@ -49,7 +49,8 @@ def start(code, *args):
 
 def end(worker):
     begun = time.monotonic()
-    said = worker.communicate(timeout=10)[0].strip()
+    said = worker.stdout.read().strip()
+    worker.wait(timeout=10)
     return said, time.monotonic() - begun
 
 
