@@ -34,7 +34,7 @@ EXAMPLES = r"""
 - name: Give the lease back
   day2.ops.run_close:
     store: s3://ops-store/day2
-    lease: "{{ opened.lease }}"
+    lease: "{{ opened.lease | default({}, true) }}"
 """
 
 RETURN = r"""

@@ -81,7 +81,7 @@ def test_the_windows_end_stops_the_work_and_the_next_run_takes_it_up(estate, dat
     make_due(database)
     slow_vacuum(database)
     host = estate.add("db", database.login(ROLE))
-    estate.vars |= {"ops_windows": window_for(25), "ops_close_reserve": 0}
+    estate.vars |= {"ops_windows": window_for(50), "ops_close_reserve": 0}
     running = estate.start()
     until(lambda: at_work(database), "vacuum begins")
     outcome = running.wait()
@@ -187,6 +187,7 @@ def test_ansible_runner_cancels_as_awx_does(estate, database):
             seen.append(time.monotonic())
         return bool(seen)
 
+    (estate.folder / "runner").mkdir()
     run = ansible_runner.run(
         private_data_dir=str(estate.folder / "runner"),
         playbook=str(TOP / "playbooks" / "monthly-maintenance.yml"),

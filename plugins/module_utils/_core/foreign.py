@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Action, ActionType, Check, CheckType
 
 
@@ -23,5 +24,8 @@ def foreign_checks(given: Sequence[Mapping[str, Any]]) -> list[Check]:
 
 def foreign_actions(given: Sequence[Mapping[str, Any]]) -> list[Action]:
     """Actions from the options of module ``record``."""
+    for number, entry in enumerate(given):
+        if not entry["reason"]:
+            raise BadInput(f"actions[{number}].reason: is empty; say why {entry['action']} was done or left.")
     kinds = ((ActionType(entry["action"], entry["risk"]), entry) for entry in given)
     return [kind.plan(entry["subject"], entry["reason"], status=entry["status"]) for kind, entry in kinds]

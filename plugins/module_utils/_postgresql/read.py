@@ -38,6 +38,7 @@ SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
  WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
    AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
+   AND (n.nspname <> 'day2' OR %(schemas)s::text[] IS NOT NULL)
    AND (%(members)s OR NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
                                                             AND d.deptype = 'e'))
    AND (%(oids)s::oid[] IS NULL OR c.oid = ANY(%(oids)s::oid[]))

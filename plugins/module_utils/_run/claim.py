@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
@@ -22,9 +23,9 @@ from ansible_collections.day2.ops.plugins.module_utils._window.checks import win
 
 def open_target(run: Run) -> Result:
     """The result of ``run_open``. Raises what keeps the work from starting; in check mode it is a check instead."""
-    now = clock.now()
+    now = window.moment(run.params)
     store = open_store(run.params, read_only=run.check_mode) if run.params["store"] else None
-    found = _find(run, store)
+    found = _find(run, store, now)
     checks = [window_check(found.window, now)]
     hindrance = opening.obstacle(found)
     if hindrance is not None and not run.check_mode:
@@ -44,16 +45,16 @@ def open_target(run: Run) -> Result:
     }
 
 
-def _find(run: Run, store: Optional[Store]) -> opening.Found:
-    record, now = run.about.get("folder"), clock.now()
+def _find(run: Run, store: Optional[Store], now: datetime) -> opening.Found:
+    record = run.about.get("folder")
     if not record:
         raise BadInput("run.folder: there is no record of this run; use the module inside role day2.ops.run.")
-    order = leases.read_stop(store, run.target, now) if store else None
+    order = leases.read_stop(store, run.target, clock.now()) if store else None
     return opening.Found(
         due=len(opening.due_actions(folder.lines_of(folder.record_path(record, run.about["host"])))),
         window=window.decision(run.params, run.params["risk"], now),
         stop=f"{order.reason} (for {order.scope})." if order else None,
-        failed=opening.failed_targets(folder.records_with_failures(record)),
+        failed=opening.failed_targets(folder.records_with_failures(record), but=run.about["host"]),
         max_failed=run.params["max_failed"],
     )
 
@@ -67,7 +68,12 @@ def _claim(run: Run, store: Store) -> dict[str, Any]:
 def close_target(run: Run) -> Result:
     """The result of ``run_close``."""
     held, released = run.params["lease"], False
-    if held and not run.check_mode:
+    if held:
         holder = leases.Holder(**{**held, "pid": int(held["pid"]), "process_start": int(held["process_start"])})
-        released = leases.release(open_store(run.params, read_only=False), run.target, holder)
+        store = open_store(run.params, read_only=run.check_mode)
+        if run.check_mode:
+            there = leases.read_lease(store, run.target)
+            released = there is not None and there.holder.claim == holder.claim
+        else:
+            released = leases.release(store, run.target, holder)
     return {"checks": [], "actions": [], "changed": released}

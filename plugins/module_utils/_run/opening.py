@@ -56,12 +56,12 @@ def due_actions(lines: list[dict[str, Any]]) -> list[Action]:
     return [action for action in rehearsed if action["status"] == "planned"]
 
 
-def failed_targets(records: Mapping[str, list[dict[str, Any]]]) -> tuple[str, ...]:
-    """The hosts whose work failed. A refusal or a stop speaks of the moment, not of the work, and does not count."""
+def failed_targets(records: Mapping[str, list[dict[str, Any]]], but: str = "") -> tuple[str, ...]:
+    """The hosts, but for one, whose work failed. A refusal or a stop speaks of the moment and does not count."""
     return tuple(
         sorted(
             host
             for host, lines in records.items()
-            if any(line.get("failed") and line["error"]["kind"] in FAILURES for line in lines)
+            if host != but and any(line.get("failed") and line["error"]["kind"] in FAILURES for line in lines)
         )
     )
