@@ -15,7 +15,8 @@ from tests.faults.estate import Estate, Outcome, dead_rows, make_due
 from tests.lab.fixtures import Database
 from tests.lab.lab import Lab
 
-pytestmark = pytest.mark.lab
+# One estate for all, so one worker for all.
+pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("bad_targets")]
 ROLE = "day2_maintenance"
 
 
