@@ -173,7 +173,8 @@ _TIMELINE = """\
 <div class="row axis"><div class="who"></div>
 <svg height="18" aria-hidden="true">
 {%- for left, label in times.ticks %}
-<text class="num" x="{{ left }}%" y="13" text-anchor="{{ 'start' if left < 9 else 'end' if left > 91 else 'middle' }}">{{ label }}</text>
+{%- set anchor = 'start' if left < 9 else 'end' if left > 91 else 'middle' %}
+<text class="num" x="{{ left }}%" y="13" text-anchor="{{ anchor }}">{{ label }}</text>
 {%- endfor %}
 </svg></div>
 </div>
