@@ -27,7 +27,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.policy import decid
 from ansible_collections.day2.ops.plugins.module_utils._core.version import VERSION
 from ansible_collections.day2.ops.plugins.plugin_utils import _record
 from ansible_collections.day2.ops.plugins.plugin_utils._orders import Orders
-from ansible_collections.day2.ops.plugins.plugin_utils._watch import Watch
+from ansible_collections.day2.ops.plugins.plugin_utils._watch import Watch, controller_pid
 
 display = Display()
 
@@ -76,7 +76,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "commit": known.get("commit"),
             "deadline": known.get("deadline") if step in BOUNDED_STEPS else None,
             "folder": folder,
-            "controller_pid": os.getppid(),
+            "controller_pid": controller_pid(),
         }
 
     def _job_id(self) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import multiprocessing
 import os
 import shutil
 import tempfile
@@ -25,6 +26,12 @@ from ansible_collections.day2.ops.plugins.module_utils._core.liveness import ALI
 TICK_SECONDS = 0.5
 SHOW_SECONDS = 5.0
 ORDERS_SECONDS = 5.0
+
+
+def controller_pid() -> int:
+    """The process that forked this worker: known from the fork, because a killed controller's worker lives on."""
+    controller = multiprocessing.parent_process()
+    return os.getppid() if controller is None or controller.pid is None else controller.pid
 
 
 class Watch:
@@ -43,7 +50,7 @@ class Watch:
         self._orders = orders
         self._over = threading.Event()
         self._shown = ("", 0.0)
-        self._parent = os.getppid()
+        self._parent = controller_pid()
         self.folder = ""
 
     def __enter__(self) -> Watch:
