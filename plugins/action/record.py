@@ -73,7 +73,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "host": self._host,
             "step": step,
             "playbook": known.get("playbook") or "",
-            "commit": known.get("commit"),
             "deadline": known.get("deadline") if step in BOUNDED_STEPS else None,
             "folder": folder,
             "controller_pid": controller_pid(),
@@ -119,7 +118,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         given = self._task.args.get("header") or {}
         if not folder or self._name in NOT_KEPT or (_record.has_header(folder, self._host) and not given):
             return
-        commit = self._run["commit"] = self._commit()
         _record.append(
             folder,
             self._host,
@@ -133,7 +131,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "deadline": given.get("deadline") or None,
                 "override_reason": given.get("override_reason") or None,
                 "who": self._who(),
-                "commit": commit,
+                "commit": self._commit(),
                 "versions": {"collection": VERSION, "ansible": ansible_version, "python": platform.python_version()},
                 "policy_hash": self._policy_hash(given.get("policy_prefixes") or []),
                 "hosts_expected": list(given.get("hosts_expected") or [self._host]),

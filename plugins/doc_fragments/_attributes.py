@@ -17,9 +17,9 @@ attributes:
     support: full
   diff_mode:
     description: Shows what would change and what has changed.
-    support: none
+    support: full
     details:
-      - The actions in the result say what was found before and after.
+      - One line for each action, with its status and its reason. The result holds what was measured before and after.
   idempotent:
     description: A second run on an unchanged target plans nothing.
     support: full

@@ -32,9 +32,6 @@ options:
       playbook:
         description: The playbook's name.
         type: str
-      commit:
-        description: The commit from which the playbook runs.
-        type: str
       deadline:
         description:
           - When work must be over, as UTC ISO 8601, for example V(2026-12-06T05:55:00Z).

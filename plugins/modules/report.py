@@ -64,6 +64,7 @@ options:
     default: UTC
 notes:
   - RV(ignore:changed) is always false. The report belongs to the run and is no change to anything the run looks after.
+  - Needs C(s3:PutObject) on C(v1/runs/*) below the prefix, where the store is a bucket.
 requirements:
   - jinja2, which ansible-core brings along
 author:

@@ -70,7 +70,6 @@ def run_spec() -> ArgumentSpec:
         "host": {"type": "str"},
         "step": {"type": "str"},
         "playbook": {"type": "str"},
-        "commit": {"type": "str"},
         "deadline": {"type": "str"},
         "folder": {"type": "path"},
         "live": {"type": "path"},

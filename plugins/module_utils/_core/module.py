@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable, NoReturn
 
+from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.day2.ops.plugins.module_utils._core import records
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec, run_spec
 from ansible_collections.day2.ops.plugins.module_utils._core.deadline import Deadline
@@ -57,10 +59,16 @@ def run_module(spec: ArgumentSpec, work: Callable[[Run], Result]) -> None:
         deadline = Deadline.parse(module.params["run"].get("deadline"), "run.deadline")
         result = work(Run(module.params, module.check_mode, deadline, live))
     except OpsError as error:
-        actions = error.result.get("actions", [])
-        said = {"checks": [], "actions": actions, "changed": records.changed(actions), **error.result}
+        said = _said(module, {"checks": [], "actions": [], **error.result})
         module.fail_json(msg=str(error), error={"kind": error.kind, "message": str(error)}, **said)
-    module.exit_json(**{"changed": records.changed(result["actions"]), "error": None, **result})
+    module.exit_json(**{"error": None, **_said(module, result)})
+
+
+def _said(module: AnsibleModule, result: Result) -> Result:
+    """The result with what follows from its actions."""
+    actions = result["actions"]
+    diff = {"diff": {"prepared": records.told(actions)}} if module._diff and actions else {}
+    return {"changed": records.changed(actions), **diff, **result}
 
 
 def missing_library(package: str, python: str) -> NoReturn:

@@ -163,6 +163,11 @@ def skip(action: Action, reason: str) -> Action:
     return action
 
 
+def told(actions: list[Action]) -> str:
+    """The actions as ``--diff`` shows them, one line each."""
+    return "".join(f"{one['status']}: {one['action']} {one['subject']}: {one['reason']}\n" for one in actions)
+
+
 def changed(actions: list[Action]) -> bool:
     """True exactly when something was, or in check mode would be, carried out."""
     return any(action["status"] in ("planned", "done") or bool(action["started"]) for action in actions)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Stopped
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._run import folder, opening
 from ansible_collections.day2.ops.plugins.module_utils._store import lease as leases
@@ -61,8 +61,6 @@ def _find(run: Run, store: Optional[Store], now: datetime) -> opening.Found:
 
 def _claim(run: Run, store: Store) -> dict[str, Any]:
     me = leases.identity(run.owner, run.about.get("playbook") or "", run.about.get("controller_pid"))
-    if me.boot_id and me.process_start <= 0:  # nobody would ever give back what is claimed for it
-        raise Stopped("Stopped: the controller of this run is gone.")
     leases.claim(store, run.target, me, clock.now())
     return asdict(me)
 
@@ -71,7 +69,7 @@ def close_target(run: Run) -> Result:
     """The result of ``run_close``."""
     held, released = run.params["lease"], False
     if held:
-        holder = leases.Holder(**{**held, "pid": int(held["pid"]), "process_start": int(held["process_start"])})
+        holder = leases.Holder(**held)
         store = open_store(run.params, read_only=run.check_mode)
         if run.check_mode:
             there = leases.read_lease(store, run.target)

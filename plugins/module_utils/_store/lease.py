@@ -152,8 +152,11 @@ def gone(holder: Holder) -> bool:
 def claim(store: Store, target: str, me: Holder, now: datetime, ttl: float = TTL_SECONDS) -> Lease:
     """Take the lease of ``target`` for ``ttl`` seconds; :class:`Refused` with the holder when somebody has it.
 
-    A lease that is over is taken over. Claiming again with the same ``me`` renews it.
+    A lease that is over is taken over. Claiming again with the same ``me`` renews it. :class:`Stopped` when the process
+    that it would be bound to is gone: nobody would ever give it back.
     """
+    if me.boot_id and me.process_start <= 0:
+        raise Stopped("Stopped: the controller of this run is gone.")
     lease = Lease(target, me, now, now + timedelta(seconds=ttl))
     try:
         for _attempt in range(_ATTEMPTS):

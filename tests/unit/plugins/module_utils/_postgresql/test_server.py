@@ -13,12 +13,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any, Optional
 
 import pytest
 
 from ansible_collections.day2.ops.tests.lab import demo
 from ansible_collections.day2.ops.tests.lab.fixtures import Database
+from ansible_collections.day2.ops.tests.lab.lab import Lab
+from ansible_collections.day2.ops.tests.lab.tls import Authority
 
 MODULES = "ansible_collections.day2.ops.plugins.modules."
 
@@ -309,3 +312,24 @@ def test_passwords_do_not_leave(place: Place) -> None:
     wrong = place.start(login_password=right + "x").result()
     assert wrong["error"]["kind"] == "bad_input" and "login_password" in wrong["msg"]
     assert right not in json.dumps(wrong) and right not in json.dumps(place.maintain())
+
+
+def test_tls_is_verified(lab: Lab, new_database: Callable[..., Database], tmp_path: Path) -> None:
+    server = lab.postgres(18, "with-tls", tls=True)
+    demo.create_roles(server)
+    place = Place(new_database(server))
+
+    def look(**given: Any) -> dict[str, Any]:
+        return place.start("postgresql_preflight_info", **given).result()
+
+    assert look()["error"] is None
+    (tmp_path / "other").mkdir(mode=0o755)
+    other = Authority(tmp_path / "other" / "ca", None)
+    for given, words in (({"ca_cert": str(other.ca_file)}, "ca_cert"), ({"ssl_mode": "disable"}, "pg_hba")):
+        result = look(**given)
+        assert result["error"]["kind"] == "refused" and words in result["msg"], result["msg"]
+
+
+def test_a_server_without_tls_is_not_used_when_tls_is_asked_for(place: Place) -> None:
+    result = place.start("postgresql_preflight_info", ssl_mode="require").result()
+    assert result["error"]["kind"] == "refused" and "ssl_mode" in result["msg"]

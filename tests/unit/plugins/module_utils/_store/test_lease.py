@@ -167,6 +167,14 @@ def test_a_dead_process_frees_its_lease_at_once(store: Store, process: subproces
     claim(store, "db1", identity("day2/run-2"), NOW)
 
 
+def test_nothing_is_claimed_for_a_process_that_is_gone(store: Store, process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    with pytest.raises(Stopped, match="the controller of this run is gone"):
+        claim(store, "db1", identity("day2/run-1", pid=process.pid), NOW)
+    assert lease.read_lease(store, "db1") is None
+
+
 def test_which_processes_are_gone(process: subprocess.Popen[bytes]) -> None:
     alive = identity("day2/run-1", pid=process.pid)
     assert not lease.gone(alive)
