@@ -69,7 +69,18 @@ def seal(source: Iterable[bytes], recipients: Sequence[Any] = ()) -> Iterator[by
     if not recipients:
         return _threaded(lambda write: _copy(packed, write))
     pyrage = _pyrage()
-    return _threaded(lambda write: pyrage.encrypt_io(_Reader(packed), _Writer(write), list(recipients)))
+
+    def encrypt(write: Callable[[bytes], None]) -> None:
+        reader, writer = _Reader(packed), _Writer(write)
+        try:
+            pyrage.encrypt_io(reader, writer, list(recipients))
+        except (pyrage.EncryptError, OSError):
+            if reader.error is not None:
+                raise reader.error from None
+            raise
+        writer.flush()
+
+    return _threaded(encrypt)
 
 
 def unseal(source: Iterable[bytes], identities: Optional[Sequence[Any]] = None) -> Iterator[bytes]:
@@ -79,14 +90,15 @@ def unseal(source: Iterable[bytes], identities: Optional[Sequence[Any]] = None) 
     pyrage = _pyrage()
 
     def decrypt(write: Callable[[bytes], None]) -> None:
-        reader = _Reader(source)
+        reader, writer = _Reader(source), _Writer(write)
         try:
-            pyrage.decrypt_io(reader, _Writer(write), list(identities))
-        except pyrage.DecryptError as error:
+            pyrage.decrypt_io(reader, writer, list(identities))
+        except (pyrage.DecryptError, OSError) as error:  # damage comes as the one or the other
             if reader.error is not None:
                 raise reader.error from None
             why = "no key fits" if "matching keys" in str(error) else "it is not what was written"
             raise Unreadable(f"it cannot be decrypted: {why}") from None
+        writer.flush()
 
     return _threaded(lambda write: _copy(_decompress(_threaded(decrypt)), write))
 
