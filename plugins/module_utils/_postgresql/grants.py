@@ -20,6 +20,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "postgresql_health_info": {"roles": ("pg_monitor",), "lock": False, "tables": ""},
     "postgresql_preflight_info": {"roles": ("pg_monitor",), "lock": True, "tables": ""},
     "postgresql_maintenance": {"roles": ("pg_monitor",), "lock": True, "tables": "owner"},
+    "postgresql_backup": {"roles": ("pg_monitor", "pg_read_all_data"), "lock": True, "tables": ""},
 }
 MAINTAIN_SINCE = 170000
 

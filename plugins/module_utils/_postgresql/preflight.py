@@ -65,15 +65,15 @@ def moved(before: Server, after: Server) -> Optional[str]:
     return None
 
 
-def preflight(run: Run, session: Session, module: str) -> tuple[Server, list[Check]]:
-    """The server and the checks on it, the one on grants last. Raises :class:`Refused` on a standby, on an old server
-    and for missing grants; those on tables are looked at by :func:`require_grants`.
+def preflight(run: Run, session: Session, module: str, *, standby: bool = False) -> tuple[Server, list[Check]]:
+    """The server and the checks on it, the one on grants last. Raises :class:`Refused` on an old server, on a standby
+    (unless one will do) and for missing grants; those on tables are looked at by :func:`require_grants`.
     """
     refuse_pooler(session)
     server = read_server(session)
     if server.version < OLDEST:
         raise Refused(f"PostgreSQL {server.version // 10000} is not supported; version 14 or later is needed.")
-    if server.standby:
+    if server.standby and not standby:
         raise Refused(
             f"Failed to start on {session.place}: it is a standby; give the primary as login_host, or a name that "
             "always points to it."

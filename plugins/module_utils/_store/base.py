@@ -89,6 +89,9 @@ class Store(Protocol):
     def delete(self, key: str, *, if_match: Optional[str] = None) -> None:
         """Remove an object; one that is gone already is fine, another one than ``if_match`` a conflict."""
 
+    def locked_until(self, key: str) -> Optional[datetime]:
+        """Until when the store refuses to remove an object (object lock); the end of time for a legal hold."""
+
     def partials(self, prefix: str) -> Iterator[Partial]:
         """What unfinished puts to keys starting with ``prefix`` left, of running puts too."""
 
@@ -147,12 +150,13 @@ def probe_conditional(store: Store, key: str, data: bytes) -> None:
 
 
 def write_set(
-    store: Store, prefix: str, parts: Mapping[str, Iterable[bytes]], manifest: Mapping[str, Any]
+    store: Store, prefix: str, parts: Mapping[str, Iterable[bytes]], manifest: Callable[[], Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Write ``parts`` (name to content) under ``prefix``, then the manifest, which makes the set complete.
 
-    Returns the manifest as written: ``manifest`` with ``parts: {name: {size, sha256}}``. A set that is complete already
-    is :class:`StoreConflict`. When it fails, the parts that are there are taken away again as far as the store lets us.
+    ``manifest`` is called once the parts are written. Returns the manifest as written: what it says, with
+    ``parts: {name: {size, sha256}}``. A set that is complete already is :class:`StoreConflict`. When it fails, the
+    parts that are there are taken away again as far as the store lets us.
     """
     if any(entry.key for entry in store.list(f"{prefix}/{MANIFEST}")):
         raise StoreConflict(f"Failed to write {store.location}/{prefix}: this set is complete already.")
@@ -162,7 +166,7 @@ def write_set(
             if name == MANIFEST:
                 raise BadInput(f"parts: {MANIFEST} is the manifest's own name; call the part something else.")
             written[name] = store.put(f"{prefix}/{name}", content)
-        whole = {**manifest, "parts": {name: {"size": p.size, "sha256": p.sha256} for name, p in written.items()}}
+        whole = {**manifest(), "parts": {name: {"size": p.size, "sha256": p.sha256} for name, p in written.items()}}
         store.put(f"{prefix}/{MANIFEST}", to_json(whole))
     except BaseException:
         for part in written.values():

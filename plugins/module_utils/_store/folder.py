@@ -193,6 +193,9 @@ class FolderStore:
                     self._expect(path, if_match)
                     _remove(path)
 
+    def locked_until(self, key: str) -> Optional[datetime]:
+        return None
+
     def partials(self, prefix: str) -> Iterator[Partial]:
         for key, path in self._walk(""):
             folder, name = os.path.split(key)

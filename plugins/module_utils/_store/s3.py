@@ -11,6 +11,7 @@ import hashlib
 import os
 import sys
 from contextlib import suppress
+from datetime import datetime, timezone
 from typing import Any, Iterable, Iterator, Mapping, Optional
 from urllib.parse import urlsplit
 
@@ -42,6 +43,7 @@ CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 RESUMES = 3
 # S3 allows 10 000 parts: they double in size every 1250 of them, so 2.4 TiB fit and 10 GiB need 16 MiB of memory.
 PART_BYTES, PARTS_PER_SIZE = 8 * MIB, 1250
+FOREVER = datetime.max.replace(tzinfo=timezone.utc)
 
 
 def connect(options: Mapping[str, Optional[str]], *, read_only: bool, deadline: Deadline) -> Any:
@@ -223,6 +225,14 @@ class S3Store:
             suppress(self._client.exceptions.NoSuchKey),
         ):
             self._client.delete_object(**self._at(key), **condition)
+
+    def locked_until(self, key: str) -> Optional[datetime]:
+        with translated("read the lock of", self._url(key)):
+            head = self._client.head_object(**self._at(key))
+        if head.get("ObjectLockLegalHoldStatus") == "ON":
+            return FOREVER
+        until: Optional[datetime] = head.get("ObjectLockRetainUntilDate")
+        return until
 
     def partials(self, prefix: str) -> Iterator[Partial]:
         for item in self._pages("list_multipart_uploads", "list the uploads under", prefix, "Uploads"):

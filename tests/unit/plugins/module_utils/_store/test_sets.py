@@ -31,7 +31,7 @@ SET = "v1/backups/db1/20261121T020000Z"
 
 
 def test_a_set_is_closed_by_its_manifest(store: Store) -> None:
-    written = write_set(store, SET, {"base.tar": iter([b"ab", b"c"]), "wal/000.gz": [b""]}, {"schema": "x/1"})
+    written = write_set(store, SET, {"base.tar": iter([b"ab", b"c"]), "wal/000.gz": [b""]}, lambda: {"schema": "x/1"})
     assert written == {
         "schema": "x/1",
         "parts": {
@@ -48,9 +48,9 @@ def test_a_set_is_closed_by_its_manifest(store: Store) -> None:
 
 
 def test_a_complete_set_is_not_written_over(store: Store) -> None:
-    write_set(store, SET, {"base": [b"1"]}, {})
+    write_set(store, SET, {"base": [b"1"]}, dict)
     with pytest.raises(StoreConflict, match="complete already"):
-        write_set(store, SET, {"base": [b"2"]}, {})
+        write_set(store, SET, {"base": [b"2"]}, dict)
     assert store.get(f"{SET}/base").data == b"1"
 
 
@@ -60,7 +60,7 @@ def test_a_set_that_fails_is_taken_away(store: Store) -> None:
         raise ConnectionError("the dump broke")
 
     with pytest.raises(ConnectionError):
-        write_set(store, SET, {"a": [b"1"], "b": broken()}, {})
+        write_set(store, SET, {"a": [b"1"], "b": broken()}, dict)
     assert list(store.list("")) == []
     with pytest.raises(StoreMissing, match="never completed"):
         read_manifest(store, SET)
@@ -68,7 +68,7 @@ def test_a_set_that_fails_is_taken_away(store: Store) -> None:
 
 def test_a_part_cannot_be_the_manifest(store: Store) -> None:
     with pytest.raises(BadInput, match=r"^parts: manifest\.json"):
-        write_set(store, SET, {"manifest.json": [b"{}"]}, {})
+        write_set(store, SET, {"manifest.json": [b"{}"]}, dict)
 
 
 def test_a_manifest_that_is_none(store: Store) -> None:
