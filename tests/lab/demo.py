@@ -27,6 +27,7 @@ DATABASE = "orchestrator"
 OWNER = "orchestrator"
 MAINTENANCE = "day2_maintenance"
 OBSERVE = "day2_observe"
+BACKUP = "day2_backup"
 LEFTOVER = "audit_logs_actor_idx_ccnew"
 
 # Rows at scale 1.
@@ -191,13 +192,15 @@ def _counts(scale: float) -> dict[str, int]:
 
 
 def create_roles(postgres: Postgres) -> None:
-    """The owner, and the two roles that the collection works as. Others may not connect to database postgres."""
+    """The owner, and the roles that the collection works as. Others may not connect to database postgres."""
     postgres.create_role(OWNER)
     postgres.create_role(MAINTENANCE, member_of=("pg_monitor", OWNER))
     postgres.create_role(OBSERVE, member_of=("pg_monitor",))
+    postgres.create_role(BACKUP, member_of=("pg_monitor", "pg_read_all_data"))
     with postgres.cursor() as cursor:
         cursor.execute("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
-        cursor.execute(sql.SQL("GRANT CONNECT ON DATABASE postgres TO {}").format(sql.Identifier(MAINTENANCE)))
+        for role in (MAINTENANCE, BACKUP):
+            cursor.execute(sql.SQL("GRANT CONNECT ON DATABASE postgres TO {}").format(sql.Identifier(role)))
 
 
 def fill(

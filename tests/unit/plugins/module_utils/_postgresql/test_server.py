@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,28 +17,10 @@ from typing import Any, Optional
 import pytest
 
 from ansible_collections.day2.ops.tests.lab import demo
+from ansible_collections.day2.ops.tests.lab import module as modules
 from ansible_collections.day2.ops.tests.lab.fixtures import Database
 from ansible_collections.day2.ops.tests.lab.lab import Lab
 from ansible_collections.day2.ops.tests.lab.tls import Authority
-
-MODULES = "ansible_collections.day2.ops.plugins.modules."
-
-
-@dataclass
-class Module:
-    """A module's process; ``result()`` waits for it."""
-
-    process: subprocess.Popen[str]
-    arguments: str
-
-    def result(self, seconds: float = 60.0) -> dict[str, Any]:
-        out, err = self.process.communicate(timeout=seconds)
-        assert out.strip(), err
-        return json.loads(out.strip().splitlines()[-1])  # type: ignore[no-any-return]
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.communicate()
 
 
 @dataclass
@@ -48,24 +28,17 @@ class Place:
     """A database with a bloated table, and the module working on it."""
 
     database: Database
-    started: list[Module] = field(default_factory=list)
+    started: list[modules.Module] = field(default_factory=list)
 
-    def start(self, name: str = "postgresql_maintenance", /, seconds: Optional[float] = None, **given: Any) -> Module:
+    def start(
+        self, name: str = "postgresql_maintenance", /, seconds: Optional[float] = None, **given: Any
+    ) -> modules.Module:
         arguments = {**self.database.login(demo.MAINTENANCE), **given}
         about = {"id": "t1", "target": self.database.name}
         if seconds is not None:
             end = datetime.now(timezone.utc) + timedelta(seconds=seconds)
             about["deadline"] = end.strftime("%Y-%m-%dT%H:%M:%SZ")
-        text = json.dumps({"ANSIBLE_MODULE_ARGS": {"run": about, **arguments}})
-        process = subprocess.Popen(
-            [sys.executable, "-m", MODULES + name], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert process.stdin is not None
-        process.stdin.write(text)
-        process.stdin.close()
-        process.stdin = None
-        self.started.append(Module(process, text))
+        self.started.append(modules.start(name, arguments, **about))
         return self.started[-1]
 
     def maintain(self, **given: Any) -> dict[str, Any]:
@@ -115,8 +88,7 @@ def place(database: Database) -> Iterator[Place]:
     made.until_counted(150_000)
     yield made
     for module in made.started:
-        if module.process.poll() is None:
-            module.kill()
+        module.kill()
 
 
 @pytest.fixture
