@@ -15,8 +15,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from . import sweep
+from . import pgbackrest, sweep
+from .barman import Barman
 from .downloads import MAJORS, Programs
+from .pgbackrest import PgBackRest
 from .pgbouncer import PgBouncer
 from .postgres import Postgres, give_folder
 from .processes import LabError, Process, give, reachable, service_account
@@ -73,6 +75,7 @@ class Lab:
         self.programs = Programs(cache or CHECKOUT / ".cache" / "lab", self.root / ".programs", self.account)
         self._authority: Authority | None = None
         self.servers: dict[str, Postgres | PgBouncer | Redis | S3] = {}
+        self.repositories: dict[str, PgBackRest] = {}
         self._local: list[Proxy | HangingServer] = []
 
     # -- servers
@@ -119,6 +122,18 @@ class Lab:
         server = PgBouncer.create(name, mode, postgres, self._folder(name), self.programs)
         self.servers[name] = server
         return server
+
+    def pgbackrest(self, name: str = "archived") -> PgBackRest:
+        """A PostgreSQL server of that name that archives into a repository of pgBackRest. It holds no backup yet."""
+        server = self.postgres(pgbackrest.NEWEST, name, pgbackrest.SETTINGS)
+        repository = PgBackRest.create(name, server, self._folder(f"{name}-repository"), self.programs)
+        self.repositories[name] = repository
+        return repository
+
+    def barman(self, name: str = "barman") -> Barman:
+        """A PostgreSQL server of that name that archives into a Barman. It holds no backup yet."""
+        server = self.postgres(pgbackrest.NEWEST, name, pgbackrest.SETTINGS)
+        return Barman.create(name, server, self._folder(f"{name}-home"), self.programs)
 
     def redis(
         self, name: str = "redis", *, flavour: str = "valkey", settings: Mapping[str, object] | None = None

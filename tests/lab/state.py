@@ -176,6 +176,9 @@ def _describe(name: str, server: Postgres | PgBouncer | Redis | S3) -> dict[str,
 def _variables(lab: Lab, demo: dict[str, Any]) -> dict[str, Any]:
     """What inventories/demo reads: one dictionary `lab`, one key per kind, below it one per server."""
     variables: dict[str, Any] = {"root": str(lab.root), "postgresql": {}, "pgbouncer": {}, "redis": {}, "s3": {}}
+    variables["pgbackrest"] = {
+        name: one.options() | {"server": one.postgres.name} for name, one in lab.repositories.items()
+    }
     for name, server in lab.servers.items():
         if isinstance(server, Postgres):
             variables["postgresql"][name] = {
