@@ -142,6 +142,7 @@ def _build(lab: Lab, parts: Sequence[str], scale: float) -> dict[str, Any]:
         "owner": demo.OWNER,
         "maintenance_role": demo.MAINTENANCE,
         "observe_role": demo.OBSERVE,
+        "backup_role": demo.BACKUP,
     }
     return {"servers": with_data, **names}
 

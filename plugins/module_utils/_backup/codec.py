@@ -9,7 +9,7 @@ import queue
 import sys
 import threading
 from contextlib import suppress
-from typing import Any, Callable, Iterable, Iterator, Optional, Sequence, Union
+from typing import Any, Callable, Iterable, Iterator, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import missing_library
@@ -179,12 +179,26 @@ class _Unwanted(Exception):
     """Nobody takes the pieces any more."""
 
 
+class _Outcome:
+    """Carries an error of a thread over to whoever waits for what it makes."""
+
+    failure: Optional[BaseException] = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: Any, error: Optional[BaseException], _trace: Any) -> bool:
+        self.failure = error
+        return True
+
+
 def _threaded(produce: Callable[[Callable[[bytes], None]], None]) -> Iterator[bytes]:
     """What ``produce`` writes, made in a thread of its own. An error there is raised here."""
-    pieces: queue.Queue[Union[bytes, BaseException, None]] = queue.Queue(DEPTH)
+    pieces: queue.Queue[Optional[bytes]] = queue.Queue(DEPTH)
+    outcome = _Outcome()
     unwanted = threading.Event()
 
-    def put(piece: Union[bytes, BaseException, None]) -> None:
+    def put(piece: Optional[bytes]) -> None:
         while not unwanted.is_set():
             with suppress(queue.Full):
                 pieces.put(piece, timeout=0.25)
@@ -192,28 +206,22 @@ def _threaded(produce: Callable[[Callable[[bytes], None]], None]) -> Iterator[by
         raise _Unwanted
 
     def work() -> None:
+        with outcome:
+            produce(put)
         with suppress(_Unwanted):
-            try:
-                produce(put)
-            except _Unwanted:
-                raise
-            except BaseException as error:  # carried over to whoever waits, whatever it is
-                put(error)
-            else:
-                put(None)
+            put(None)
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
+    threading.Thread(target=work, daemon=True).start()
     try:
         while True:
             piece = pieces.get()
             if piece is None:
-                return
-            if isinstance(piece, BaseException):
-                raise piece
+                break
             yield piece
     finally:
         unwanted.set()
+    if outcome.failure is not None:
+        raise outcome.failure
 
 
 def _zstandard() -> Any:
