@@ -72,6 +72,8 @@ class Barman:
 
     def switch(self) -> None:
         """Close the current WAL segment and take it in."""
+        # An untouched segment is not closed.
+        self.postgres.value("SELECT pg_create_restore_point('lab')")
         name = str(self.postgres.value("SELECT pg_walfile_name(pg_switch_wal())"))
         wait_until((self.folder / self.server / "incoming" / name).exists, f"{name} to arrive")
         self("archive-wal", self.server)

@@ -100,6 +100,8 @@ class PgBackRest:
 
     def switch(self) -> str:
         """Close the current WAL segment and wait until it is in the repository; its name."""
+        # An untouched segment is not closed.
+        self.postgres.value("SELECT pg_create_restore_point('lab')")
         name = str(self.postgres.value("SELECT pg_walfile_name(pg_switch_wal())"))
         wait_until(lambda: (self.info()["archive"][-1]["max"] or "") >= name, f"{name} to be archived", every=0.1)
         return name
