@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from . import sweep
+from .age import new_key
 from .lab import Lab
 from .pgbouncer import PgBouncer
 from .postgres import Postgres
@@ -176,6 +177,8 @@ def _describe(name: str, server: Postgres | PgBouncer | Redis | S3) -> dict[str,
 def _variables(lab: Lab, demo: dict[str, Any]) -> dict[str, Any]:
     """What inventories/demo reads: one dictionary `lab`, one key per kind, below it one per server."""
     variables: dict[str, Any] = {"root": str(lab.root), "postgresql": {}, "pgbouncer": {}, "redis": {}, "s3": {}}
+    key = new_key(lab.root)
+    variables["age"] = {"recipient": key.public, "identity_file": str(key.path)}
     variables["pgbackrest"] = {
         name: one.options() | {"server": one.postgres.name} for name, one in lab.repositories.items()
     }
