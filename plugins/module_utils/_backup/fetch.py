@@ -70,6 +70,29 @@ def keys_for(manifest: Manifest, identity_file: Optional[str], option: str = "id
     return found
 
 
+def checked(manifest: Manifest) -> Manifest:
+    """The manifest itself, or :class:`BrokenSet` when it cannot be read for what it should say. Pure."""
+    try:
+        good = (
+            manifest["encryption"]["method"] in ("age", "none")
+            and all(isinstance(text, str) for text in manifest["encryption"]["recipients"])
+            and all(isinstance(part["size"], int) and len(part["sha256"]) == 64 for part in manifest["parts"].values())
+            and all(isinstance(one["name"], str) and isinstance(one["rows"], int) for one in manifest["tables"])
+            and all(isinstance(at, int) for at in manifest["blocks"].values())
+            and all(isinstance(one[key], str) for one in manifest["extensions"] for key in ("name", "version"))
+            and isinstance(manifest["server"]["version_num"], int)
+            and manifest["tools"]["version"].split(".")[0].isdigit()
+            and isinstance(manifest["logical_bytes"], int)
+            and isinstance(manifest["large_objects"], int)
+            and all(manifest["database_settings"][key] for key in ("encoding", "collate", "ctype", "provider"))
+        )
+    except (KeyError, TypeError, AttributeError):
+        good = False
+    if not good:
+        raise BrokenSet("its manifest is damaged")
+    return manifest
+
+
 def need_space(folder: str, need: int, option: str, what: str) -> None:
     """:class:`Refused` when ``folder`` cannot take that many bytes."""
     try:

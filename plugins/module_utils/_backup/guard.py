@@ -24,7 +24,7 @@ class Guard:
     """Knows the child processes and folders of this module. Make it before any thread and any connection.
 
     When the module ends without :meth:`close`, the processes get ``SIGTERM`` and then ``SIGKILL``, and the folders are
-    removed.
+    removed, together with whoever lives in them.
     """
 
     def __init__(self) -> None:
@@ -38,9 +38,9 @@ class Guard:
                 os._exit(0)
         os.close(reading)
 
-    def process(self, pid: int) -> None:
-        """The child ``pid`` must not outlive us. It leads a process group of its own."""
-        self._tell(f"+{pid}")
+    def process(self, pid: int, number: int = signal.SIGTERM) -> None:
+        """The child ``pid`` must not outlive us. It leads a process group of its own; ``number`` asks it to end."""
+        self._tell(f"+{pid}:{int(number)}")
 
     def process_ended(self, pid: int) -> None:
         self._tell(f"-{pid}")
@@ -83,9 +83,9 @@ def _alone(reading: int) -> None:
     os.closerange(reading + 1, os.sysconf("SC_OPEN_MAX"))
 
 
-def _listen(reading: int) -> tuple[set[int], set[str]]:
+def _listen(reading: int) -> tuple[dict[int, int], set[str]]:
     """What is named when the pipe ends."""
-    processes: set[int] = set()
+    processes: dict[int, int] = {}
     folders: set[str] = set()
     buffer = b""
     while True:
@@ -96,25 +96,49 @@ def _listen(reading: int) -> tuple[set[int], set[str]]:
         for line in lines:
             kind, rest = line[:1], line[1:].decode()
             if kind == b"+":
-                processes.add(int(rest))
+                pid, _colon, number = rest.partition(":")
+                processes[int(pid)] = int(number)
             elif kind == b"-":
-                processes.discard(int(rest))
+                processes.pop(int(rest), None)
             elif kind == b"/":
                 folders.add("/" + rest.lstrip("/"))
             else:
                 folders.discard(rest)
 
 
-def _end(processes: set[int], folders: set[str]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in processes:
+def _end(processes: dict[int, int], folders: set[str]) -> None:
+    for last in (False, True):
+        for pid, number in processes.items():
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, number)
+                os.killpg(pid, signal.SIGKILL if last else number)
         until = time.monotonic() + PATIENCE_SECONDS
         while any(_there(pid) for pid in processes) and time.monotonic() < until:
             time.sleep(0.1)
     for path in folders:
-        shutil.rmtree(path, ignore_errors=True)
+        remove(path)
+
+
+def remove(path: str) -> None:
+    """The folder goes, and whoever lives in it: children of a killed server that have not noticed yet."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while (pids := inhabitants(path)) and time.monotonic() < until:
+        for pid in pids:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def inhabitants(path: str) -> list[int]:
+    """The processes that work inside a folder, where the system tells."""
+    inside = os.path.realpath(path) + "/"
+    found = []
+    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else []:
+        # Those that end meanwhile, and those of others, do not say.
+        with suppress(OSError):
+            if name.isdigit() and f"{os.readlink(f'/proc/{name}/cwd')}/".startswith(inside):
+                found.append(int(name))
+    return [pid for pid in found if pid != os.getpid()]
 
 
 def _there(pid: int) -> bool:

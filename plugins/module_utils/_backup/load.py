@@ -63,17 +63,22 @@ _ELSEWHERE = re.compile(
     r"|terminating connection|the database system is|No space left on device|could not extend file|out of memory"
     r"|out of shared memory|Disk quota exceeded|could not resize shared memory|Input/output error"
     r"|canceling statement due to|lost synchronization|a worker process died|could not fork|Cannot allocate memory"
+    r"|could not access file|could not load library|could not open extension control file|is not available"
+    r'|collation ".*" .*does not exist|could not create locale|not supported by this build'
 )
+_REFRESH = re.compile(r"REFRESH MATERIALIZED VIEW (.+?);")
+_OTHER_SERVER = re.compile(r"could not connect to server|could not establish connection|user mapping not found")
 _ERROR = re.compile(r"^pg_restore: (?:error|fatal): ", re.MULTILINE)
 _COMMAND = re.compile(r"^Command was: (.*?)(?=^pg_restore: |\Z)", re.MULTILINE | re.DOTALL)
 _IGNORED = re.compile(r"errors ignored on restore: (\d+)")
 
 
 class LoadFailed(OpsError):
-    """pg_restore failed. ``environment``: for a reason that says nothing about the archive."""
+    """pg_restore failed, with these ``errors``. ``environment``: for a reason that says nothing about the archive."""
 
-    def __init__(self, message: str, *, environment: bool, **result: Any) -> None:
-        super().__init__(message, **result)
+    def __init__(self, message: str, errors: list[str], *, environment: bool) -> None:
+        super().__init__(message)
+        self.errors = errors
         self.environment = environment
 
 
@@ -102,17 +107,21 @@ def load(
     jobs: int,
     keep: Optional[Callable[[Entry], bool]] = None,
     owners: bool = True,
+    tablespaces: bool = True,
     settings: Optional[Mapping[str, str]] = None,
+    look: Optional[Callable[[], None]] = None,
 ) -> LoadResult:
     """Restore the archive into ``database``, which is there and empty, on the server of ``params`` (login_* options).
 
-    ``keep`` says which entries; without ``owners`` whoever connects owns everything and no grants are made;
-    ``settings`` hold for the restoring sessions. Raises :class:`LoadFailed`, Stopped and Expired; the program and its
-    workers have ended then.
+    ``keep`` says which entries; without ``owners`` whoever connects owns everything and no grants are made; without
+    ``tablespaces`` everything goes to the default one; ``settings`` hold for the restoring sessions; ``look`` is called
+    at each tick and may raise. Raises :class:`LoadFailed`, Stopped and Expired; the program has ended then.
     """
     arguments = [tools.path("pg_restore"), "--no-password", f"--jobs={max(jobs, 1)}", f"--dbname={conninfo(database)}"]
     if not owners:
         arguments += ["--no-owner", "--no-acl"]
+    if not tablespaces:
+        arguments += ["--no-tablespaces"]
     if keep is not None:
         listed = f"{spooled.path}.list"
         _write_list(listed, spooled, keep)
@@ -126,7 +135,7 @@ def load(
         watch = stack.enter_context(contextlib.closing(connect(there, "watch", database=database)))
         program = stack.enter_context(Program(run, guard, [*arguments, spooled.path], variables))
         try:
-            _wait(run, program, watch, began)
+            _wait(run, program, watch, began, look)
         finally:
             # Workers of a pg_restore that was killed go on until they look up.
             if program.process.poll() is not None:
@@ -135,16 +144,18 @@ def load(
         said = judge(program.said, program.process.returncode)
     if said.errors:
         more = f" (and {len(said.errors) - 1} more)" if len(said.errors) > 1 else ""
-        environmental = any(_ELSEWHERE.search(text) for text in said.errors) or program.process.returncode < 0
-        raise LoadFailed(f"pg_restore failed: {said.errors[0]}{more}", environment=environmental)
+        environmental = any(map(elsewhere, said.errors)) or program.process.returncode < 0
+        raise LoadFailed(f"pg_restore failed: {said.errors[0]}{more}", said.errors, environment=environmental)
     return LoadResult(round(time.monotonic() - began, 3), said.warnings)
 
 
-def _wait(run: Run, program: Program, watch: Session, began: float) -> None:
+def _wait(run: Run, program: Program, watch: Session, began: float, look: Optional[Callable[[], None]]) -> None:
     shown = began
     while program.process.poll() is None:
         run.live.check()
         run.deadline.check()
+        if look is not None:
+            look()
         if time.monotonic() - shown >= PROGRESS_SECONDS:
             shown = time.monotonic()
             found = watch.rows("SELECT pg_database_size(current_database()) AS bytes")[0]["bytes"]
@@ -185,7 +196,7 @@ def judge(said: str, status: Optional[int]) -> Said:
     for start, end in zip(starts, [*starts[1:], len(said)]):
         text = said[start:end]
         command = _COMMAND.search(text)
-        excuse = next((words for pattern, words in _HARMLESS if command and pattern.match(command.group(1))), None)
+        excuse = _excuse(text, command.group(1) if command else "")
         if excuse:
             warnings[excuse] = None
         else:
@@ -197,6 +208,14 @@ def judge(said: str, status: Optional[int]) -> Said:
         errors.append(last_words(said, status))
     other = re.findall(r"^pg_restore: warning: (?!errors ignored)(.*)$", said, re.MULTILINE)
     return Said(errors, [*warnings, *other][:WARNINGS])
+
+
+def _excuse(text: str, command: str) -> Optional[str]:
+    """Why an error does not matter, or None."""
+    view = _REFRESH.match(command)
+    if view and _OTHER_SERVER.search(text):
+        return f"{view.group(1)} was not filled: it reads from another server"
+    return next((words for pattern, words in _HARMLESS if pattern.match(command)), None)
 
 
 def _sentence(text: str, command: str) -> str:
