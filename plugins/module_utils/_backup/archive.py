@@ -12,6 +12,7 @@ chunks of a table are its rows as COPY writes them, one line feed in each, and a
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from dataclasses import dataclass, field
 from typing import BinaryIO, Callable, Iterable, Iterator, Optional
@@ -25,7 +26,15 @@ DATA_BLOCK, LARGE_OBJECTS_BLOCK = 1, 3
 OFFSET_SET, OFFSET_NOT_SET, OFFSET_NO_DATA = 2, 1, 3
 # COPY data end with these.
 END_OF_DATA = b"\\.\n\n\n"
+# Up to this version of pg_dump each row is a chunk of its own.
+ROWS_ARE_CHUNKS_BEFORE = 19
 _CHUNK = struct.Struct("<xI")
+# Rows hold no NUL, so the end of one and the sign of the next chunk's length stand out; and so does the last chunk.
+_ROW_END = b"\n\0"
+_LAST_CHUNK = _CHUNK.pack(len(END_OF_DATA)) + END_OF_DATA + _CHUNK.pack(0)
+# Lengths that look like the end of a row: the byte 10 in them, and a zero after it.
+_LIKE_ROW_END = re.compile(rb"\n\0(?:\n\0\0\0|[\s\S]\n\0\0|[\s\S]{2}\n\0)")
+_LENGTH = 6
 
 
 class BrokenArchive(OpsError):
@@ -180,7 +189,8 @@ class _Walker:
         self._table = 0  # dump id of the block we are in; 0 between blocks
         self._large_objects = False
         self._in_object = False
-        self._seen_end = False
+        self._rows_are_chunks = False
+        self._first = False
 
     def feed(self, piece: bytes) -> None:
         buffer = self._rest + piece if self._rest else piece
@@ -209,6 +219,8 @@ class _Walker:
                 raise
             return 0
         self._census.toc = toc
+        major = re.match(r"\d+", toc.program)
+        self._rows_are_chunks = major is not None and int(major.group()) < ROWS_ARE_CHUNKS_BEFORE
         return toc.size
 
     def _blocks(self, buffer: bytes, position: int) -> int:
@@ -237,14 +249,17 @@ class _Walker:
         (self._table,) = _CHUNK.unpack_from(buffer, position + 1)
         self._large_objects = kind == LARGE_OBJECTS_BLOCK
         self._in_object = False
+        self._first = True
         self._census.blocks[self._table] = self._start + position
         self._census.rows.setdefault(self._table, 0)
         return position + 6
 
     def _chunks(self, buffer: bytes, position: int, end: int) -> int:
-        """The chunks of one block. This loop sees every row."""
+        """The chunks of one block, as far as they are here."""
         if self._large_objects:
             return self._objects(buffer, position, end)
+        if self._rows_are_chunks:
+            return self._rows(buffer, position, end)
         rows, unpack, count, last = 0, _CHUNK.unpack_from, buffer.count, end - 5
         while position <= last:
             (size,) = unpack(buffer, position)
@@ -259,6 +274,23 @@ class _Walker:
             rows += count(b"\n", position, position + size)
             position += size
         self._census.rows[self._table] += rows
+        return position
+
+    def _rows(self, buffer: bytes, position: int, end: int) -> int:
+        """The rows of one block, counted without a look at each: there may be billions."""
+        last = buffer.find(_LAST_CHUNK, position)
+        to = last if last >= 0 else end - len(_LAST_CHUNK)
+        if to > position:
+            if self._first:  # no row ends before the first length
+                self._census.rows[self._table] -= buffer.count(_ROW_END, position, position + _CHUNK.size)
+                self._first = False
+            lengths = _LIKE_ROW_END.finditer(buffer, position, to + _LENGTH)
+            like = sum(one.group().count(_ROW_END, 2) for one in lengths if one.start() < to)
+            self._census.rows[self._table] += buffer.count(_ROW_END, position, to + 1) - like
+            position = to
+        if last >= 0:
+            self._table = 0
+            return last + len(_LAST_CHUNK)
         return position
 
     def _objects(self, buffer: bytes, position: int, end: int) -> int:

@@ -15,7 +15,6 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadIn
 from ansible_collections.day2.ops.plugins.module_utils._core.module import missing_library
 
 LEVEL = 3
-THREADS = 2
 # What waits between two threads: pieces are of a mebibyte at most.
 DEPTH = 16
 PIECE = 1 << 20
@@ -105,7 +104,7 @@ def unseal(source: Iterable[bytes], identities: Optional[Sequence[Any]] = None) 
 
 def _compress(source: Iterable[bytes]) -> Iterator[bytes]:
     zstandard = _zstandard()
-    packer = zstandard.ZstdCompressor(level=LEVEL, threads=THREADS, write_checksum=True).compressobj()
+    packer = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compressobj()
     for piece in source:
         packed = packer.compress(piece)
         if packed:

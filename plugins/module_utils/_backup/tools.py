@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import select
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Any, Iterator, Mapping, Optional, Sequence, Union
@@ -25,6 +27,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.dial import T
 # Where distributions keep the programs of each major version.
 PLACES = ("/usr/lib/postgresql/{major}/bin", "/usr/pgsql-{major}/bin", "/opt/homebrew/opt/postgresql@{major}/bin")
 PIECE = 1 << 20
+F_SETPIPE_SZ = 1031  # of Linux; Python names it from 3.10 on
 LAST_WORDS = 64 * 1024
 PATIENCE_SECONDS = 5.0
 # libpq's parameters as the variables that its programs read; a password must not be an argument.
@@ -160,6 +163,8 @@ class Program:
         if stream is None:
             raise AssertionError("Contract violation: a program without output")
         handle = stream.fileno()
+        with suppress(OSError):  # a pipe holds 64 KiB; with more, the two sides wait for each other less often
+            fcntl.fcntl(handle, F_SETPIPE_SZ, PIECE)
         while True:
             while not select.select([handle], [], [], TICK_SECONDS)[0]:
                 self._look()
