@@ -142,21 +142,20 @@ def call(
     line: Optional[Callable[[str], None]] = None,
 ) -> bytes:
     """Run it; what it wrote, or nothing when each ``line`` was wanted. ``what`` completes "Failed to ..."."""
-    kept, rest = bytearray(), b""
-    more = settings.account.process()
-    with Program(run, guard, arguments, settings.account.environment(), cwd="/", **more) as program:
+    kept = bytearray()
+    with Program(run, guard, arguments, settings.account.environment(), cwd="/", **settings.account.process()) as child:
         try:
-            for piece in program.output():
-                if line is None:
-                    kept += piece
-                    continue
-                *lines, rest = (rest + piece).split(b"\n")
-                for each in lines:
-                    line(each.decode(errors="replace"))
+            for piece in child.output():
+                kept += piece
+                if line is not None:
+                    *lines, rest = kept.split(b"\n")
+                    kept = bytearray(rest)
+                    for each in lines:
+                        line(each.decode(errors="replace"))
         except OpsError as error:
-            if program.process.poll() in (None, 0):  # it was stopped, or out of time
+            if child.process.poll() in (None, 0):  # it was stopped, or out of time
                 raise
-            raise failure(what, program.said, program.process.returncode) from error
+            raise failure(what, child.said, child.process.returncode) from error
     return bytes(kept)
 
 
