@@ -22,7 +22,13 @@ from ansible_collections.day2.ops.plugins.module_utils._backup.fetch import (
     spool,
 )
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard
-from ansible_collections.day2.ops.plugins.module_utils._backup.tools import Program, Tools, environment, last_words
+from ansible_collections.day2.ops.plugins.module_utils._backup.tools import (
+    LAST_WORDS,
+    Program,
+    Tools,
+    environment,
+    last_words,
+)
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
@@ -47,6 +53,8 @@ ACTION = "restore"
 TICK_SECONDS = 0.1
 PROGRESS_SECONDS = 3.0
 WARNINGS = 20
+# From so many bytes on, what pg_restore said may not be all it said.
+KEPT_BYTES = LAST_WORDS - 4
 # For servers whose data nobody else needs, and which may be lost in a crash.
 SCRATCH = {"maintenance_work_mem": "256MB", "synchronous_commit": "off"}
 
@@ -134,13 +142,7 @@ def load(
     with contextlib.ExitStack() as stack:
         watch = stack.enter_context(contextlib.closing(connect(there, "watch", database=database)))
         program = stack.enter_context(Program(run, guard, [*arguments, spooled.path], variables))
-        try:
-            _wait(run, program, watch, began, look)
-        finally:
-            # Workers of a pg_restore that was killed go on until they look up.
-            if program.process.poll() is not None:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(program.process.pid, signal.SIGKILL)
+        _wait(run, program, watch, began, look)
         said = judge(program.said, program.process.returncode)
     if said.errors:
         more = f" (and {len(said.errors) - 1} more)" if len(said.errors) > 1 else ""
@@ -161,6 +163,9 @@ def _wait(run: Run, program: Program, watch: Session, began: float, look: Option
             found = watch.rows("SELECT pg_database_size(current_database()) AS bytes")[0]["bytes"]
             run.live.progress(f"restoring: {size(found)} so far, {duration(shown - began)}")
         time.sleep(TICK_SECONDS)
+    # Workers of a pg_restore that was killed go on until they look up.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(program.process.pid, signal.SIGKILL)
     # Its exit status is judged with its words; here only its last ones are waited for.
     with contextlib.suppress(OpsError):
         program.finish()
@@ -201,9 +206,10 @@ def judge(said: str, status: Optional[int]) -> Said:
             warnings[excuse] = None
         else:
             errors.append(_sentence(text, command.group(1) if command else ""))
+    # Its own count of errors may be too high; it only tells when words were lost.
     ignored = _IGNORED.search(said)
-    if ignored and int(ignored.group(1)) > len(starts):
-        errors.append(f"{int(ignored.group(1)) - len(starts)} more errors came before these.")
+    if len(said.encode()) >= KEPT_BYTES and ignored and int(ignored.group(1)) > len(starts):
+        errors.append(f"about {int(ignored.group(1)) - len(starts)} more errors came before these.")
     if status and not starts:
         errors.append(last_words(said, status))
     other = re.findall(r"^pg_restore: warning: (?!errors ignored)(.*)$", said, re.MULTILINE)

@@ -169,7 +169,7 @@ def server(run: Run, guard: Guard, tools: Tools, folder: str, account: Optional[
     log = os.path.join(home, "log")
     with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
         process = subprocess.Popen(
-            arguments, cwd=home, env=_environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            arguments, cwd=home, env=_environment(tools), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             start_new_session=True, umask=0o077, **who,
         )  # fmt: skip
     guard.process(process.pid, signal.SIGQUIT)
@@ -193,7 +193,7 @@ def _initialise(run: Run, guard: Guard, tools: Tools, home: str, password: str, 
     ]  # fmt: skip
     if account is not None:
         os.chown(secret, account.uid, account.gid)
-    with Program(run, guard, arguments, _environment(), cwd=home, umask=0o077, **_as(account)) as program:
+    with Program(run, guard, arguments, _environment(tools), cwd=home, umask=0o077, **_as(account)) as program:
         program.finish()
     os.unlink(secret)
     # Nobody but us, whatever roles the set brings.
@@ -222,8 +222,11 @@ def _launcher(account: Optional[Account]) -> tuple[list[str], dict[str, Any], bo
     return [], _as(account), False
 
 
-def _environment() -> dict[str, str]:
-    return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": "/nonexistent"}
+def _environment(tools: Tools) -> dict[str, str]:
+    """Next to nothing of ours. Programs that were unpacked somewhere bring their own libpq, for their extensions."""
+    libraries = os.path.join(os.path.dirname(os.path.realpath(tools.folder)), "lib")
+    own = {"LD_LIBRARY_PATH": libraries} if os.path.exists(os.path.join(libraries, "libpq.so.5")) else {}
+    return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": "/nonexistent", **own}
 
 
 def _wait(run: Run, process: subprocess.Popen[bytes], home: str, log: str) -> None:
