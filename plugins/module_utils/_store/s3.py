@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A store in S3 or something that speaks like it. The only place where AWS clients for stores are made."""
+"""A store in S3 or something that speaks like it. The only place where AWS clients are made."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ PART_BYTES, PARTS_PER_SIZE = 8 * MIB, 1250
 FOREVER = datetime.max.replace(tzinfo=timezone.utc)
 
 
-def connect(options: Mapping[str, Optional[str]], *, read_only: bool, deadline: Deadline) -> Any:
-    """A boto3 S3 client. TLS is verified always; with ``read_only`` it refuses whatever is not a read."""
+def connect(options: Mapping[str, Optional[str]], *, read_only: bool, deadline: Deadline, service: str = "s3") -> Any:
+    """A boto3 client. TLS is verified always; with ``read_only`` it refuses whatever is not a read."""
     _check(options)
     try:
         import boto3
@@ -77,13 +77,13 @@ def connect(options: Mapping[str, Optional[str]], *, read_only: bool, deadline: 
         )
         try:
             client = session.client(
-                "s3", endpoint_url=options["endpoint_url"], verify=options["aws_ca_bundle"], config=config
+                service, endpoint_url=options["endpoint_url"], verify=options["aws_ca_bundle"], config=config
             )
         except ValueError:
             raise BadInput("endpoint_url: this is not a URL; write it like https://s3.example.com.") from None
-    client.meta.events.register_first("needs-retry.s3", _do_not_retry_a_stop)
+    client.meta.events.register_first(f"needs-retry.{service}", _do_not_retry_a_stop)
     if read_only:
-        client.meta.events.register_first("provide-client-params.s3", _refuse_changes)
+        client.meta.events.register_first(f"provide-client-params.{service}", _refuse_changes)
     return client
 
 
@@ -101,8 +101,8 @@ def _check(options: Mapping[str, Optional[str]]) -> None:
 
 
 def _refuse_changes(model: Any, **_others: Any) -> None:
-    if not model.name.startswith(("Get", "List", "Head")):
-        raise AssertionError(f"contract violation: {model.name} on a store opened for reading")
+    if not model.name.startswith(("Get", "List", "Head", "Describe")):
+        raise AssertionError(f"contract violation: {model.name} on a client made for reading")
 
 
 def _do_not_retry_a_stop(caught_exception: Optional[Exception] = None, **_others: Any) -> None:

@@ -121,6 +121,8 @@ def _failure(error: Exception, verb: str, url: str) -> OpsError:
     endpoint = _host(details.get("endpoint_url"))
     if isinstance(error, boto.ProfileNotFound):
         return BadInput("profile: the AWS configuration has no such profile; correct the option or the configuration.")
+    if isinstance(error, boto.NoRegionError):
+        return BadInput("region: none is given, in the environment or in the AWS configuration; set it.")
     if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError)):
         remedy = "Set access_key and secret_key, or profile, or give this host a role."
         return StoreDenied(_sentence(verb, url, "there are no complete credentials", remedy))
