@@ -342,3 +342,68 @@ def test_the_catalogue_tells_what_is_there(place: Place) -> None:
     place.backup()
     found = look()
     assert [one["verified"] for one in found["sets"]] == [None] and found["checks"][0]["status"] == "ok"
+
+
+@pytest.fixture
+def random_rows(place: Place) -> Place:
+    """Some parts of an upload: what cannot be compressed."""
+    place.database.execute(
+        "CREATE TABLE noise AS SELECT string_agg(md5(random()::text), '') AS x FROM generate_series(1, 1200000) g "
+        "GROUP BY g % 1000"
+    )
+    return place
+
+
+def through(place: Place, s3: S3, proxy: Any) -> Place:
+    far = s3_place(place, s3)
+    far.store_options["endpoint_url"] = f"http://{proxy.host}:{proxy.port}"
+    return far
+
+
+def test_a_connection_that_breaks_in_the_middle_of_an_upload(random_rows: Place, s3: S3, lab: Lab) -> None:
+    proxy = lab.proxy(s3)
+    far = through(random_rows, s3, proxy)
+    module = far.start()
+    uploads = s3.client()
+    until(lambda: uploads.list_multipart_uploads(Bucket=s3.bucket).get("Uploads"))
+    proxy.reset()
+    result = module.result()
+    assert result["error"] is None, result["msg"]
+    (made,) = far.sets()
+    assert far.part(made, "database.dump").startswith(b"PGDMP")
+    proxy.close()
+
+
+def test_a_store_that_stays_away_in_the_middle_of_an_upload(random_rows: Place, s3: S3, lab: Lab) -> None:
+    proxy = lab.proxy(s3)
+    far = through(random_rows, s3, proxy)
+    module = far.start()
+    until(lambda: s3.client().list_multipart_uploads(Bucket=s3.bucket).get("Uploads"))
+    proxy.refuse()
+    proxy.reset()
+    result = module.result(120.0)
+    assert result["error"]["kind"] == "unreachable", result["msg"]
+    assert s3_place(random_rows, s3).sets() == []
+    proxy.close()
+
+
+def test_latency_and_a_missing_bucket(place: Place, s3: S3, lab: Lab) -> None:
+    proxy = lab.proxy(s3)
+    far = through(place, s3, proxy)
+    proxy.latency(0.05)
+    assert far.backup()["error"] is None and len(far.sets()) == 1
+    proxy.close()
+    result = s3_place(place, s3).backup(store="s3://no-such-bucket/day2")
+    assert result["failed"] and "no-such-bucket" in result["msg"]
+
+
+def test_tools_older_than_the_server_are_refused_and_newer_ones_will_do(place: Place, lab: Lab) -> None:
+    older = lab.programs.postgresql(17) / "bin"
+    result = place.backup(bin_dir=str(older))
+    assert result["error"]["kind"] == "bad_input" and "is older than the server" in result["msg"]
+
+
+@pytest.mark.parametrize("pg", [14], indirect=True)
+def test_newer_tools_dump_an_older_server(place: Place, lab: Lab) -> None:
+    assert place.backup(bin_dir=str(lab.programs.postgresql(18) / "bin"))["error"] is None
+    assert read_manifest(place.store, place.sets()[0].prefix)["tools"]["version"].startswith("18.")
