@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pyrage
 import pytest
 import zstandard
@@ -31,6 +32,7 @@ from ansible_collections.day2.ops.tests.lab.lab import Lab
 from ansible_collections.day2.ops.tests.lab.s3 import S3
 
 pytestmark = pytest.mark.lab
+TOP = Path(__file__).resolve().parents[5]
 
 
 @dataclass
@@ -104,6 +106,7 @@ def test_check_then_backup_then_nothing_is_due(place: Place) -> None:
     (made,) = place.sets()
     assert done["set"] == made.id and done["actions"][0]["after"]["rows"] == 20000
     told = read_manifest(place.store, made.prefix)
+    jsonschema.validate(told, json.loads((TOP / "docs" / "schemas" / "backup-1.json").read_text(encoding="utf-8")))
     assert told["tables"] == [{"name": 'public."We""ird"', "rows": 0}, {"name": "public.orders", "rows": 20000}]
     assert told["tools"]["version"].split(".")[0] == str(place.database.postgres.major)
     assert {one["name"] for one in told["extensions"]} >= {"plpgsql", "pgstattuple"}
