@@ -68,7 +68,7 @@ def connect(options: Mapping[str, Optional[str]], *, read_only: bool, deadline: 
     except TypeError:
         missing_library("boto3>=1.36", sys.executable)
     with translated("open", "the store"):
-        session = boto3.session.Session(
+        session: Any = boto3.session.Session(
             aws_access_key_id=options["access_key"],
             aws_secret_access_key=options["secret_key"],
             aws_session_token=options["session_token"],
