@@ -98,7 +98,7 @@ requirements:
   - pgBackRest
   - the server programs of the original's version, with pg_waldump
   - psycopg2
-  - zstandard, for repositories compressed with zst
+  - zstandard, to tell exactly how far an archive compressed with zst reaches
 notes:
   - Run it as root or as the owner of O(data_dir).
 author:

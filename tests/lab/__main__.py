@@ -29,7 +29,7 @@ PARTS = {
     "standby": "a streaming standby of the main server",
     "sync": "a synchronous standby of the main server",
     "pgbouncer": "PgBouncer before the main server, in session and in transaction mode",
-    "pgbackrest": "PostgreSQL 15, archived into a repository of pgBackRest",
+    "pgbackrest": "PostgreSQL 15, archived into a repository of pgBackRest, with a full backup",
     "tls": "a PostgreSQL server that wants TLS, with a small copy of the data",
 }
 SMALL = 0.02
@@ -123,7 +123,9 @@ def _build(lab: Lab, parts: Sequence[str], scale: float) -> dict[str, Any]:
             steps.done(f"PostgreSQL {major} at {server.host}:{server.port}")
             filled(server, min(SMALL, scale))
     if "pgbackrest" in parts:
-        archived = lab.pgbackrest().postgres
+        repository = lab.pgbackrest()
+        repository("backup", "--type=full")
+        archived = repository.postgres
         steps.done(f"PostgreSQL {archived.major}, archived by pgBackRest, at {archived.host}:{archived.port}")
     if "tls" in parts:
         server = lab.postgres(name="tls", tls=True)

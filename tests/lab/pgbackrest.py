@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .downloads import Programs
-from .postgres import SUPERUSER, Postgres, give_file
+from .postgres import SUPERUSER, Postgres, give_file, give_folder
 from .processes import LabError, give, run, wait_until
 
 # Those of its libraries that a small Debian does not have anyway.
@@ -43,6 +43,11 @@ class PgBackRest:
     @property
     def config(self) -> Path:
         return self.folder / "pgbackrest.conf"
+
+    @property
+    def copies(self) -> Path:
+        """A folder in which the server's user can make copies."""
+        return self.folder / "copies"
 
     @classmethod
     def create(cls, name: str, postgres: Postgres, folder: Path, programs: Programs) -> PgBackRest:
@@ -77,6 +82,7 @@ class PgBackRest:
         lines = ["[global]", *(f"{key}={value}" for key, value in values.items())]
         lines += [f"[{STANZA}]", *(f"{key}={value}" for key, value in server.items())]
         give_file(made.config, "\n".join(lines) + "\n", account)
+        give_folder(made.copies, account)
         made("stanza-create")
         made.archive()
         return made

@@ -267,7 +267,7 @@ def made(lab: Lab) -> Past:
     target = server.value("SELECT clock_timestamp()").astimezone(timezone.utc).isoformat()
     server.execute("INSERT INTO past VALUES (2)")
     repository.switch()
-    return Past(repository, lab.shared_folder("copies"), target)
+    return Past(repository, repository.copies, target)
 
 
 @pytest.fixture
