@@ -21,6 +21,12 @@ NEEDS: dict[str, dict[str, Any]] = {
     "postgresql_preflight_info": {"roles": ("pg_monitor",), "lock": True, "tables": ""},
     "postgresql_maintenance": {"roles": ("pg_monitor",), "lock": True, "tables": "owner"},
     "postgresql_backup": {"roles": ("pg_monitor", "pg_read_all_data"), "lock": True, "tables": ""},
+    "postgresql_restore": {
+        "roles": ("pg_monitor", "pg_signal_backend"),
+        "lock": True,
+        "tables": "owner",
+        "attributes": " CREATEDB",
+    },
 }
 MAINTAIN_SINCE = 170000
 
@@ -112,7 +118,7 @@ def role_sql(
     ``stop`` the schema ``day2`` for stop orders is created in ``database`` too.
     """
     needs = NEEDS[module]
-    lines = [f"CREATE ROLE {quote(role)} LOGIN;"]
+    lines = [f"CREATE ROLE {quote(role)} LOGIN{needs.get('attributes', '')};"]
     lines += [f"GRANT {quote(need)} TO {quote(role)};" for need in needs["roles"]]
     databases = [database, *([lock_db] if needs["lock"] and lock_db != database else [])]
     lines += [f"GRANT CONNECT ON DATABASE {quote(name)} TO {quote(role)};" for name in databases]

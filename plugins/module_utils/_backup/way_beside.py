@@ -1,0 +1,187 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""State beside: which set, whether it can be restored here, and the restore itself."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from ansible_collections.day2.ops.plugins.module_utils._backup import (
+    beside,
+    catalogue,
+    codec,
+    facts,
+    fetch,
+    rescue,
+    restore_needs,
+    restore_plan,
+)
+from ansible_collections.day2.ops.plugins.module_utils._backup import restore_types as types
+from ansible_collections.day2.ops.plugins.module_utils._backup.archive import BrokenArchive, Toc
+from ansible_collections.day2.ops.plugins.module_utils._backup.databases import NEW, RESCUE, Mark
+from ansible_collections.day2.ops.plugins.module_utils._backup.tools import Tools, find_tools
+from ansible_collections.day2.ops.plugins.module_utils._backup.way import Way, require_rights
+from ansible_collections.day2.ops.plugins.module_utils._core import clock, records
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError, Refused
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import connect
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.maintenance import brake_of
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count
+from ansible_collections.day2.ops.plugins.module_utils._store.base import Store
+from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A restore that can be begun: the set, what the database will be given, the programs."""
+
+    chosen: catalogue.BackupSet
+    source: beside.Source
+    wanted: facts.Facts
+    tools: Tools
+
+
+def plan(way: Way) -> list[restore_plan.Step]:
+    """Raises BadInput and Refused for whatever would keep the restore from succeeding, before anything is made."""
+    run = way.run
+    store = open_store(run.params, read_only=True, deadline=run.deadline)
+    chosen = catalogue.choose(catalogue.read(store, run.target), run.params["set"], verified=run.params["verified"])
+    manifest = catalogue.manifest_of(store, chosen)
+    about = restore_plan.Chosen(
+        chosen.id,
+        clock.iso(chosen.taken),
+        {table["name"]: int(table["rows"]) for table in manifest["tables"]},
+        int(manifest.get("database_bytes") or manifest["logical_bytes"]),
+    )
+    steps = restore_plan.beside(
+        way.family,
+        about,
+        named=bool(run.params["set"]),
+        tables=run.params["tables"],
+        replace=run.params["replace"],
+    )
+    if steps:
+        way.extra = _ready(way, store, chosen, manifest, about.bytes)
+        _take_slot(way, steps)
+    return steps
+
+
+def _ready(way: Way, store: Store, chosen: catalogue.BackupSet, manifest: dict[str, Any], need: int) -> Ready:
+    run, live = way.run, way.family.live
+    version = int(manifest["server"]["version_num"]) // 10000
+    if way.server.version // 10000 < version:
+        raise Refused(
+            f"Failed to restore the set {chosen.id}: it comes from PostgreSQL {version}, and this server is "
+            f"{way.server.version // 10000}; restore it on {version} or newer."
+        )
+    identities = fetch.keys_for(manifest, run.params["identity_file"])
+    tools = find_tools(run.params["bin_dir"], max(way.server.version // 10000, version))
+    try:
+        toc = restore_needs.contents(store, chosen.prefix, manifest, identities)
+    except (fetch.BrokenSet, BrokenArchive, codec.Unreadable) as error:
+        raise OpsError(
+            f"Failed to restore the set {chosen.id}: {str(error).rstrip('.')}. Restore another set."
+        ) from error
+    source = _source(way, store, chosen, manifest, identities, toc)
+    entries = [entry for entry in toc.entries if source.keep(entry)]
+    superuser, there = way.superuser, _extensions_there(way)
+    restore_needs.require_roles(run, way.control, store, chosen.prefix, manifest, identities, entries)
+    wanted = facts.read(way.control, live) if live else facts.from_manifest(way.control, manifest)
+    require_rights(way, wanted, restore_needs.roles_of(entries), f"restore beside {way.family.name}")
+    if not run.params["tables"]:
+        restore_needs.require_extensions(way.control, entries, there, superuser)
+    if run.params["spool_dir"]:
+        fetch.need_space(
+            run.params["spool_dir"], int(manifest["logical_bytes"]) + fetch.MARGIN_BYTES, "spool_dir", "the set"
+        )
+    brake = Brake(run, way.control, brake_of(run.params))
+    space = beside.space_check(need, brake.disk_free(), way.family.name)
+    way.checks.append(space)
+    if space["status"] == "crit":
+        raise Refused(f"Failed to restore beside {way.family.name}: {space['summary']} {space['advice']}")
+    return Ready(chosen, source, wanted, tools)
+
+
+def _source(
+    way: Way, store: Store, chosen: catalogue.BackupSet, manifest: dict[str, Any], identities: Any, toc: Toc
+) -> beside.Source:
+    keep, out = restore_needs.keep(toc)
+    wanted = way.run.params["tables"]
+    if wanted:
+        kept = rescue.entries_for(toc, rescue.tables_of(toc, wanted))
+        if not way.superuser:
+            there = _extensions_there(way)
+            barred = restore_needs.barred(way.control, toc.entries, there)
+            kept -= {entry.dump_id for entry in toc.entries if entry.desc == "EXTENSION" and entry.tag in barred}
+        out = {entry.dump_id: entry for entry in toc.entries if entry.dump_id not in kept}
+        return beside.Source(store, chosen.prefix, manifest, identities, toc, lambda entry: entry.dump_id in kept, out)
+    return beside.Source(store, chosen.prefix, manifest, identities, toc, keep, out)
+
+
+def _extensions_there(way: Way) -> list[str]:
+    template = way.run.params["template"]
+    if template == "template0":  # nobody connects to it, and it has nothing else
+        return ["plpgsql"]
+    with contextlib.closing(connect(way.run, "template", database=template)) as session:
+        return [row["name"] for row in session.rows("SELECT extname AS name FROM pg_extension")]
+
+
+def _take_slot(way: Way, steps: list[restore_plan.Step]) -> None:
+    params = way.run.params
+    holder = way.locks.slot(params["server_slots"], 0 if way.run.check_mode else params["slot_wait"])
+    for step in steps if holder else []:
+        records.defer(step.action, str(holder))
+
+
+def drop_incomplete(way: Way, step: restore_plan.Step) -> None:
+    beside.drop(way.run, way.acting, step.name, force=True)
+
+
+def restore(way: Way, step: restore_plan.Step) -> None:
+    ready: Optional[Ready] = way.extra
+    if ready is None or way.guard is None:
+        raise AssertionError("Contract violation: a restore that was not made ready")
+    run, tables = way.run, sorted(way.run.params["tables"])
+    mark = Mark(
+        owner=run.owner,
+        of=way.family.name,
+        role=RESCUE if tables else NEW,
+        set=ready.chosen.id,
+        taken=clock.iso(ready.chosen.taken),
+        at=clock.now_iso(),
+        complete=False,
+        tables=", ".join(tables),
+    )
+    with contextlib.ExitStack() as stack:
+        live, watch = way.family.live, way.control
+        if live and live.open:  # stop orders are kept there
+            watch = stack.enter_context(contextlib.closing(connect(run, "watch")))
+        brake = Brake(run, watch, brake_of(run.params))
+        bench = beside.Bench(run, way.control, way.acting, brake, ready.tools, way.guard, way.same_server)
+        checks, step.measured = beside.restore(bench, ready.source, ready.wanted, step.name, mark)
+    way.checks += checks
+    if tables:
+        way.checks += _rescued(ready, step.name)
+    left = [entry for entry in ready.source.out.values() if entry.desc == "SUBSCRIPTION"] if not tables else []
+    if left:
+        names = ", ".join(entry.tag for entry in left)
+        text = f"{count(len(left), 'subscription')} of the set were not made, lest they read twice: {names}."
+        way.checks.append(
+            types.LEFT_OUT(step.name, len(left), warn=1, summary=text, advice="Make them again after a swap.")
+        )
+
+
+def _rescued(ready: Ready, name: str) -> list[records.Check]:
+    """The rows that came back, table by table."""
+    known = {table["name"]: int(table["rows"]) for table in ready.source.manifest["tables"]}
+    names = [
+        restore_needs.spelled(entry) for entry in ready.source.toc.tables() if entry.dump_id not in ready.source.out
+    ]
+    checks = []
+    for table in names:
+        text = f"{count(known[table], 'row')} of {table} are in {name}."
+        checks.append(types.RESCUED_ROWS(table, known[table], summary=text, set_rows=known[table]))
+    return checks
