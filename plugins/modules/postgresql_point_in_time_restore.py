@@ -74,7 +74,7 @@ options:
     description:
       - The folder with the server programs of the original's version. Without it, where distributions keep them.
     type: path
-  port:
+  copy_port:
     description: The port of the copy; it is also part of its socket's name.
     type: int
     default: 5433

@@ -38,7 +38,7 @@ def options() -> ArgumentSpec:
             "target_action": {"type": "str", "choices": ["promote", "pause"], "default": "promote"},
             "pgbackrest": {"type": "dict", "options": stanzas.program_options()},
             "bin_dir": {"type": "path"},
-            "port": {"type": "int", "default": 5433},
+            "copy_port": {"type": "int", "default": 5433},
             "listen_addresses": {"type": "str", "default": ""},
             "login_user": {"type": "str", "default": "postgres"},
             "settings": {"type": "dict", "default": {}},
@@ -52,12 +52,12 @@ def wanted_of(params: Mapping[str, Any]) -> Wanted:
     clashing = sorted(name for name in params["settings"] if name.lower() in pitr_server.RESERVED)
     if clashing:
         raise BadInput(f"settings: {clashing[0]} cannot be set for a copy; leave it out.")
-    if not 0 < params["port"] < 65536:
-        raise BadInput(f"port: {params['port']} is not a port; give one from 1 to 65535.")
+    if not 0 < params["copy_port"] < 65536:
+        raise BadInput(f"copy_port: {params['copy_port']} is not a port; give one from 1 to 65535.")
     return Wanted(
         target=clock.parse(params["target_time"], "target_time"),
         action=params["target_action"],
-        port=params["port"],
+        port=params["copy_port"],
         listen=params["listen_addresses"],
         user=params["login_user"],
         settings={name: str(value) for name, value in params["settings"].items()},
