@@ -83,23 +83,33 @@ def on_own_server(
         yield place
 
 
+def look(run: Run, params: Mapping[str, Any], manifest: fetch.Manifest) -> None:
+    """Whether the set could be restored on that server: raises before anything is fetched when not."""
+    with contextlib.closing(connect(replace(run, params={**run.params, **params}), "preflight")) as session:
+        _require(run, session, manifest)
+
+
+def _require(run: Run, session: Session, manifest: fetch.Manifest) -> tuple[preflight.Server, Optional[Brake]]:
+    found = preflight.read_server(session)
+    _require_version(session, found, manifest)
+    role = session.rows(_ROLE)[0]
+    if not (role["super"] or role["createdb"]):
+        raise Refused(
+            f"The user {role['name']} may not make a database on {session.place}. "
+            f"Let an administrator run: ALTER ROLE {quote(role['name'])} CREATEDB;"
+        )
+    require_extensions(session, manifest, superuser=bool(role["super"]))
+    return found, _braked(run, session, manifest) if is_source(session, found, manifest) else None
+
+
 @contextlib.contextmanager
 def on_other_server(run: Run, params: Mapping[str, Any], name: str, manifest: fetch.Manifest) -> Iterator[Place]:
     """A database on a server that is there; it is dropped in the end, or by a later run once it has expired."""
     there = replace(run, params={**run.params, **params})
     with contextlib.ExitStack() as stack:
         session = stack.enter_context(contextlib.closing(connect(there, "verify", act=True)))
-        found = preflight.read_server(session)
-        _require_version(session, found, manifest)
-        role = session.rows(_ROLE)[0]
-        if not (role["super"] or role["createdb"]):
-            raise Refused(
-                f"The user {role['name']} may not make a database on {session.place}. "
-                f"Let an administrator run: ALTER ROLE {quote(role['name'])} CREATEDB;"
-            )
-        require_extensions(session, manifest, superuser=bool(role["super"]))
+        found, brake = _require(run, session, manifest)
         place = Place(there, name, False, False, f"{found.version // 10000}.{found.version % 10000}")
-        brake = _braked(there, session, found, manifest) if is_source(session, found, manifest) else None
         drop_expired(session)
         try:
             make(session, place, manifest, limit=run.params["jobs"] + SESSIONS)
@@ -126,7 +136,7 @@ def is_source(session: Session, found: preflight.Server, manifest: fetch.Manifes
     return bool(session.rows("SELECT FROM pg_database WHERE datname = %s", [manifest["database"]]))
 
 
-def _braked(run: Run, session: Session, found: preflight.Server, manifest: fetch.Manifest) -> Brake:
+def _braked(run: Run, session: Session, manifest: fetch.Manifest) -> Brake:
     """The source is spared: only small databases, only with room to spare, and only while it is not busy."""
     need = int(manifest.get("database_bytes") or manifest["logical_bytes"])
     if not run.params["verify_on_source"]:

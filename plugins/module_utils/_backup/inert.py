@@ -15,6 +15,8 @@ from typing import Callable, Iterator
 from ansible_collections.day2.ops.plugins.module_utils._backup.archive import Entry, Toc
 
 LEFT_OUT = ("SUBSCRIPTION", "SUBSCRIPTION TABLE", "USER MAPPING", "EVENT TRIGGER")
+# Harmless, but somebody else's business on a server that is not ours alone, and some of them for superusers only.
+NOT_ELSEWHERE = ("PUBLICATION", "PUBLICATION TABLE", "PUBLICATION TABLES IN SCHEMA")
 # They begin to work by themselves, and only in the database that the server's settings name.
 SCHEDULERS = {"pg_cron": "cron"}
 # Through these, code in the database reaches other places.
@@ -33,9 +35,13 @@ _GRANTOR = re.compile(r"""\s+GRANTED BY (?:"(?:[^"]|"")+"|[^\s";]+)""", re.IGNOR
 _TOKEN = re.compile(r"""--[^\n]*|[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|;|[^-'";eE]+|.""", re.DOTALL)
 
 
-def left_out(toc: Toc) -> dict[int, Entry]:
-    """The entries that stay out of a drill, by dump id."""
-    found = {entry.dump_id: entry for entry in toc.entries if _is_left_out(entry)}
+def left_out(toc: Toc, *, own: bool = True) -> dict[int, Entry]:
+    """The entries that stay out of a drill, by dump id. ``own``: on a server that is made for it."""
+    found = {
+        entry.dump_id: entry
+        for entry in toc.entries
+        if _is_left_out(entry) or (not own and entry.desc in NOT_ELSEWHERE)
+    }
     # Filling it would ask another server.
     far = _reaching(toc)
     for entry in toc.entries:
@@ -61,7 +67,7 @@ def _reaching(toc: Toc) -> set[int]:
     far = {
         number
         for number, entry in known.items()
-        if entry.desc in ("FOREIGN TABLE", "FOREIGN SERVER") or (entry.desc == "EXTENSION" and entry.tag in REACHING)
+        if entry.desc in ("FOREIGN TABLE", "SERVER") or (entry.desc == "EXTENSION" and entry.tag in REACHING)
     }
     # Reading a partitioned table reads its foreign partitions.
     above = [number for number in far if known[number].desc == "FOREIGN TABLE"]
@@ -83,9 +89,9 @@ def _reaching(toc: Toc) -> set[int]:
         far |= more
 
 
-def keep(toc: Toc) -> Callable[[Entry], bool]:
+def keep(toc: Toc, *, own: bool = True) -> Callable[[Entry], bool]:
     """Which entries a drill restores."""
-    out = left_out(toc)
+    out = left_out(toc, own=own)
     return lambda entry: entry.dump_id not in out
 
 
@@ -93,9 +99,9 @@ def could_reach_out(toc: Toc) -> list[str]:
     """What in the archive is able to reach other places, if something in it tries."""
     return sorted(
         {
-            f"{entry.desc.lower()} {entry.tag}"
+            f"{'foreign ' * (entry.desc == 'SERVER')}{entry.desc.lower()} {entry.tag}"
             for entry in toc.entries
-            if entry.desc == "FOREIGN SERVER" or (entry.desc == "EXTENSION" and entry.tag in REACHING)
+            if entry.desc == "SERVER" or (entry.desc == "EXTENSION" and entry.tag in REACHING)
         }
     )
 

@@ -68,8 +68,6 @@ SETTINGS: Mapping[str, str] = {
     "log_checkpoints": "off",
     "lc_messages": "C",
     "timezone": "UTC",
-    # A last look after its clients are gone.
-    "client_connection_check_interval": "2s",
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._backup import (
     catalogue,
+    drill,
     fetch,
     prove,
     scratch,
@@ -150,7 +151,9 @@ def _site(
     tools = find_tools(run.params["bin_dir"], max(major, int(manifest["tools"]["version"].split(".")[0])))
     for program in ("pg_restore", "pg_dump"):
         tools.path(program)
-    if not run.params["verify_host"]:
+    if run.params["verify_host"]:
+        drill.look(run, run.params["verify_host"], manifest)
+    else:
         scratch.check_programs(server_tools, major)
         scratch.account_of(run.params["scratch_user"])
     return Site(store, chosen, manifest, keys, last, server_tools, tools, run.target)

@@ -145,7 +145,7 @@ def times(
 
 def isolation(subject: str, toc: Toc, place: Place) -> Check:
     """What was kept from reaching others, and what could try."""
-    out = inert.left_out(toc).values()
+    out = inert.left_out(toc, own=place.own).values()
     reaching = [] if place.isolated else inert.could_reach_out(toc)
     names = sorted(f"{entry.desc.lower()} {entry.tag}" for entry in out)
     network = "no network" if place.isolated else "the network of its host"

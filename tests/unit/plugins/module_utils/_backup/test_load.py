@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -74,6 +76,22 @@ def test_complaints_that_were_not_kept_matter() -> None:
 @pytest.mark.parametrize(("said", "status"), [("", 1), ("", -9), ("pg_restore: error: no\n", 1), (SAID, -15)])
 def test_an_end_that_is_none(said: str, status: int) -> None:
     assert load.judge(said, status).errors
+
+
+@pytest.mark.parametrize(
+    ("text", "yes"),
+    [
+        ('COPY failed for table "t": ERROR: could not extend file "base/1/2": No space left on device', True),
+        ("query failed: server closed the connection unexpectedly", True),
+        ('could not execute query: ERROR: could not access file "$libdir/postgis-3": No such file or directory', True),
+        ('could not execute query: ERROR: collation "de_DE" for encoding "UTF8" does not exist', True),
+        ('COPY failed for table "t": ERROR: duplicate key value violates unique constraint "t_pkey"', False),
+        ("could not execute query: ERROR: function public.f() does not exist", False),
+        ('could not execute query: ERROR: role "app" does not exist', False),
+    ],
+)
+def test_what_tells_nothing_of_the_archive(text: str, yes: bool) -> None:
+    assert load.elsewhere(text) is yes
 
 
 def test_names_are_not_parameters() -> None:
@@ -230,3 +248,27 @@ def test_broken_sets(run: Run, filled: Database, folder: Path, tmp_path: Path) -
     assert "lacks 1 table of the manifest: public.gone" in reason()
     sets.rewrite_manifest(folder, good, lambda one: one["blocks"].update({next(iter(one["blocks"])): 7}))
     assert "begin" in reason()
+
+
+@pytest.mark.lab
+def test_the_disk_is_full(run: Run, filled: Database, folder: Path, tmp_path: Path) -> None:
+    """The room was there when it was looked at, and was not when it was needed."""
+    small = tmp_path / "small"
+    small.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small file system")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    try:
+        store = sets.folder_store(folder)
+        made = sets.make_set(filled.postgres, filled.name, store, "shop")
+        assert made.manifest["logical_bytes"] > 1 << 20
+        with pytest.raises(Refused, match=r"scratch_dir .*larger"):
+            fetch.spool(run, store, made.prefix, made.manifest, None, str(small), option="scratch_dir")
+        grown = {**made.manifest, "logical_bytes": -fetch.MARGIN_BYTES}
+        with pytest.raises(Refused, match=r"full; set scratch_dir"):
+            fetch.spool(run, store, made.prefix, grown, None, str(small), option="scratch_dir")
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
