@@ -140,6 +140,7 @@ def _restore(run: Run, guard: Optional[Guard], found: Found, stack: contextlib.E
         guard=guard,
     )
     found.way = way
+    restore_needs.require_rights(control, {one.owner for one in family.all()}, f"bring {name} back")
     if family.live and family.live.open:
         # A stop order is kept in the database itself; no session may stay in it.
         with contextlib.closing(connect(run, "stop")) as session:
