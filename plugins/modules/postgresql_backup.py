@@ -27,6 +27,110 @@ extends_documentation_fragment:
   - day2.ops._run
   - day2.ops._store
 options:
+  engine:
+    description:
+      - V(pg_dump) takes a set of one database. V(pgbackrest) lets pgBackRest back up the whole server, for which the
+        module runs where pgBackRest does. V(external) takes nothing and tells how fresh the backups are that somebody
+        else takes.
+    type: str
+    choices: [pg_dump, pgbackrest, external]
+    default: pg_dump
+  pgbackrest:
+    description: How to call pgBackRest, for that O(engine).
+    type: dict
+    suboptions:
+      program:
+        description: The program.
+        type: str
+        default: pgbackrest
+      config:
+        description: Its configuration. Without it, its own default.
+        type: path
+      stanza:
+        description: The stanza of this server.
+        type: str
+        required: true
+      repo:
+        description: The number of pgBackRest's repository.
+        type: int
+        default: 1
+      user:
+        description: The system user as whom it is called when the module runs as root.
+        type: str
+      full_max_age:
+        description: A full backup is due when the newest one is older than so many seconds.
+        type: float
+        default: 604800
+      max_wal_age:
+        description: WAL that was not archived for so many seconds is critical.
+        type: float
+        default: 900
+      diff_max_age:
+        description: A differential one, likewise. Without it none is taken.
+        type: float
+  external:
+    description: Where to look, for that O(engine).
+    type: dict
+    suboptions:
+      source:
+        description: Who backs up.
+        type: str
+        choices: [barman, pgbackrest, rds]
+        required: true
+      instance:
+        description: The identifier of the RDS instance.
+        type: str
+      cluster:
+        description: The identifier of the RDS cluster.
+        type: str
+      server:
+        description: Barman's name of the server.
+        type: str
+      program:
+        description: The program of pgBackRest or Barman, by default of that name.
+        type: str
+      config:
+        description: Its configuration. Without it, its own default.
+        type: path
+      stanza:
+        description: The stanza of pgBackRest.
+        type: str
+      repo:
+        description: The number of pgBackRest's repository.
+        type: int
+        default: 1
+      user:
+        description: The system user as whom it is called when the module runs as root.
+        type: str
+      full_max_age:
+        description: A newest full backup older than so many seconds is a warning.
+        type: float
+        default: 604800
+      max_wal_age:
+        description: WAL that was not archived for so many seconds is critical.
+        type: float
+        default: 900
+      region:
+        description: The region of RDS.
+        type: str
+      endpoint_url:
+        description: The URL of something that speaks like RDS.
+        type: str
+      access_key:
+        description: The access key for RDS.
+        type: str
+      secret_key:
+        description: The secret key that belongs to it.
+        type: str
+      session_token:
+        description: The session token, with temporary credentials.
+        type: str
+      profile:
+        description: The profile of the AWS configuration.
+        type: str
+      aws_ca_bundle:
+        description: A PEM file with the CAs to trust.
+        type: path
   backup_encryption:
     description:
       - V(age) encrypts to the public keys in O(recipients), so that the host that backs up cannot read what it wrote.
@@ -95,6 +199,7 @@ requirements:
   - pg_dump and pg_dumpall of the server's version or newer
   - zstandard
   - pyrage, for encryption
+  - pgBackRest, for that O(engine)
 notes:
   - The user needs C(pg_monitor) and C(pg_read_all_data), C(BYPASSRLS) where row security is used, and C(SELECT) on
     large objects.
@@ -118,6 +223,22 @@ EXAMPLES = r"""
     backup_encryption: age
     recipients:
       - age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p
+
+- name: Let pgBackRest take what is due, and see that no more than 15 minutes could be lost
+  day2.ops.postgresql_backup:
+    login_user: day2_backup
+    login_password: "{{ vault_day2_backup }}"
+    engine: pgbackrest
+    pgbackrest:
+      stanza: shop
+      max_wal_age: 900
+
+- name: See how fresh the backups of RDS are
+  day2.ops.postgresql_backup:
+    engine: external
+    external:
+      source: rds
+      instance: shop-prod
 """
 
 RETURN = r"""
@@ -147,20 +268,32 @@ set:
   sample: 20261206T020000Z-1a2b
 """
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import backup
+from ansible_collections.day2.ops.plugins.module_utils._backup import backup, external, pgbackrest
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
-from ansible_collections.day2.ops.plugins.module_utils._core.module import run_module
+from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, run_module
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.maintenance import brake_spec
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.spec import postgresql_spec
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import store_spec
 
+ENGINES = {"pg_dump": backup.backup, "pgbackrest": pgbackrest.backup, "external": external.prove}
+
 
 def spec() -> ArgumentSpec:
-    return postgresql_spec().merge(store_spec(), brake_spec(), backup.options())
+    engines = ArgumentSpec(
+        {"engine": {"type": "str", "choices": list(ENGINES), "default": "pg_dump"}},
+        required_if=[("engine", "pgbackrest", ["pgbackrest"]), ("engine", "external", ["external"])],
+    )
+    return postgresql_spec().merge(
+        store_spec(), brake_spec(), backup.options(), pgbackrest.options(), external.options(), engines
+    )
+
+
+def work(run: Run) -> Result:
+    return ENGINES[run.params["engine"]](run)
 
 
 def main() -> None:
-    run_module(spec(), backup.backup)
+    run_module(spec(), work)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ def prepare(estate: Estate, server: Postgres) -> None:
     key = new_key(estate.folder)
     bin_dir = str(server.tool("pg_dump").parent)
     estate.vars |= {
+        "postgresql_backup_engine": "pg_dump",
         "postgresql_backup_encryption": "age",
         "postgresql_backup_recipients": [key.public],
         "postgresql_backup_bin_dir": bin_dir,
@@ -85,7 +86,7 @@ def test_without_a_verified_set_nothing_is_deleted_and_the_rest_is_done(
     prepare(estate, pg18)
     # One that says nothing of backups: the gate does not fit it, so it is not passed. One whose sets nobody can open.
     bare, closed = new_database(pg18), new_database(pg18)
-    estate.add("bare", bare.login(demo.MAINTENANCE), postgresql_backup_encryption="")
+    estate.add("bare", bare.login(demo.MAINTENANCE), postgresql_backup_engine="")
     estate.add("closed", closed.login(demo.MAINTENANCE), postgresql_backup_verify_identity_file="")
     estate.add("open", new_database(pg18).login(demo.MAINTENANCE))
     make_due(bare)
