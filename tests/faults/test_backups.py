@@ -88,9 +88,10 @@ def test_without_a_verified_set_nothing_is_deleted_and_the_rest_is_done(
     bare, closed = new_database(pg18), new_database(pg18)
     estate.add("bare", bare.login(demo.MAINTENANCE), postgresql_backup_engine="")
     estate.add("closed", closed.login(demo.MAINTENANCE), postgresql_backup_verify_identity_file="")
-    estate.add("open", new_database(pg18).login(demo.MAINTENANCE))
-    make_due(bare)
-    make_due(closed)
+    way_back = new_database(pg18)
+    estate.add("open", way_back.login(demo.MAINTENANCE))
+    for database in (bare, closed, way_back):
+        make_due(database)
     done = estate.play(playbook=str(gated_play(estate).with_suffix("")), ops_rollout="100%", ops_max_failed=3)
     assert [path.name for path in estate.folder.glob("deleted-*")] == ["deleted-open"], done.out
     assert {host: done.status(host) for host in estate.hosts} == {"bare": "ok", "closed": "failed", "open": "ok"}
