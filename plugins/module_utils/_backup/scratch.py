@@ -187,7 +187,7 @@ def _initialise(run: Run, guard: Guard, tools: Tools, home: str, password: str, 
     data = os.path.join(home, "data")
     arguments = [
         tools.path("initdb"), "-D", data, "-U", SUPERUSER, "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions",
-        "--auth=scram-sha-256", f"--pwfile={secret}",
+        "--auth=scram-sha-256", f"--pwfile={secret}", *(["--no-data-checksums"] if tools.major >= 18 else []),
     ]  # fmt: skip
     if account is not None:
         os.chown(secret, account.uid, account.gid)
