@@ -31,7 +31,11 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import (
     Expired,
     OpsError,
     Refused,
+    StoreConflict,
+    StoreDenied,
     StoreError,
+    StoreMissing,
+    StoreUnreachable,
 )
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.spec import postgresql_spec
@@ -127,7 +131,7 @@ def _read_manifest(store: Store, chosen: catalogue.BackupSet) -> fetch.Manifest:
     try:
         return fetch.checked(manifests.read(store, chosen.prefix))
     except StoreError as error:
-        if type(error) is not StoreError:
+        if isinstance(error, (StoreConflict, StoreDenied, StoreMissing, StoreUnreachable)):
             raise
         key = f"{chosen.prefix}/{MANIFEST}"
         text = b"".join(store.stream(key))
