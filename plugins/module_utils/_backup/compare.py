@@ -84,11 +84,19 @@ def rows(run: Run, session: Session, subject: str, manifest: Manifest, toc: Toc,
 
 
 def structure(
-    subject: str, wanted: Toc, found: Toc, out: Mapping[int, Entry], *, owners: bool, comparable: bool
+    subject: str,
+    wanted: Toc,
+    found: Toc,
+    out: Mapping[int, Entry],
+    *,
+    owners: bool,
+    comparable: bool,
+    binding: bool = True,
 ) -> Check:
     """Definitions, owners and grants, against a dump of what was restored. Pure.
 
     ``comparable``: both dumps were made by the same pg_dump; others may word the same definition differently.
+    ``binding``: both servers are of the same version; others may define the same things in other ways.
     """
     differing, missing = differences(wanted, found, out, owners=owners, texts=comparable)
     objects = len(_objects(wanted, out, owners))
@@ -98,8 +106,9 @@ def structure(
         text = f"{count(objects, 'object')} came back; pg_dump is another one here, so their texts were not compared."
     if differing:
         text = f"{count(len(differing), 'object')} did not come back as they were: {few(differing)}."
+    told = not differing or (binding and (missing or comparable))
     return types.STRUCTURE(
-        subject, len(differing), crit=1, status=None if not differing or missing or comparable else "warn",
+        subject, len(differing), crit=1, status=None if told else "warn",
         summary=text, advice="Restore the set by hand and compare; take another backup now.",
         objects=objects, differing=few(differing), left_out=len(out), owners=owners, comparable=comparable,
     )  # fmt: skip

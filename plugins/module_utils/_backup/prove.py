@@ -135,11 +135,16 @@ def _restore(run: Run, guard: Guard, site: Site, place: drill.Place, spooled: fe
             settings=load.SCRATCH, look=place.look,
         )  # fmt: skip
     except load.LoadFailed as error:
-        ours = place.own or not any(map(_RIGHTS.search, error.errors))
+        ours = place.own or (_alike(site, place) and not any(map(_RIGHTS.search, error.errors)))
         if error.environment or not ours:
             raise
         raise Refuted(f"it cannot be restored: {error}") from error
     place.warnings += loaded.warnings
+
+
+def _alike(site: Site, place: drill.Place) -> bool:
+    """Whether the set comes from a server of the same version."""
+    return int(place.version.split(".")[0]) == int(site.manifest["server"]["version_num"]) // 10000
 
 
 def _first_answer(run: Run, site: Site, place: drill.Place, spooled: fetch.Spooled) -> None:
@@ -159,11 +164,12 @@ def _first_answer(run: Run, site: Site, place: drill.Place, spooled: fetch.Spool
 def _compare(run: Run, guard: Guard, site: Site, place: drill.Place, spooled: fetch.Spooled, found: Found) -> None:
     manifest, subject, toc = site.manifest, site.subject, spooled.toc
     out = inert.left_out(toc, own=place.own)
-    same = site.tools.version == manifest["tools"]["version"]
+    alike = _alike(site, place)
+    same = alike and site.tools.version == manifest["tools"]["version"]
     run.live.progress("comparing definitions, owners and grants")
     there = drill.dump_structure(run, guard, site.tools, place)
     checks = found.checks
-    checks.append(compare.structure(subject, toc, there, out, owners=place.own, comparable=same))
+    checks.append(compare.structure(subject, toc, there, out, owners=place.own, comparable=same, binding=alike))
     workers = {"max_parallel_workers_per_gather": str(run.params["jobs"])}
     with contextlib.closing(drill.session_of(place, workers)) as session:
         checks.append(compare.rows(run, session, subject, manifest, toc, out))

@@ -101,6 +101,7 @@ def _verify(run: Run, found: Found) -> None:
         if manifest["encryption"]["method"] != "none" and not run.params["identity_file"]:
             why = "it is encrypted, and there is no identity_file to open it with"
             found.checks.append(verify_plan.unknown(chosen, why))
+            found.summary = f"Set {chosen.id} was not verified: {why}."
             records.skip(action, why)
             return
         site = _site(run, store, chosen, manifest, last)

@@ -252,5 +252,15 @@ def test_every_difference_is_named(rich: Database) -> None:
     rich.execute("ALTER TABLE tags OWNER TO orchestrator; REVOKE ALL ON orders FROM PUBLIC")
     assert compare.differences(after, contents_of(rich), {}, owners=False) == ([], False)
     # Another pg_dump may say it in other words.
-    check = compare.structure("shop", before, contents_of(rich), {}, owners=True, comparable=False)
-    assert check["status"] == "crit"
+    last = contents_of(rich)
+
+    def status(was: Toc, **given: bool) -> str:
+        return str(compare.structure("shop", was, last, {}, owners=True, **given)["status"])
+
+    assert status(before, comparable=False) == "crit"
+    assert status(before, comparable=False, binding=False) == "warn"
+    assert status(after, comparable=True) == "crit"
+    other = replace(last, entries=tuple(replace(one, definition=one.definition + " ") for one in last.entries))
+    assert status(other, comparable=True) == "crit"
+    assert status(other, comparable=False) == "ok"
+    assert status(last, comparable=True) == "ok"

@@ -453,7 +453,7 @@ def test_programs_that_are_not_there(place: Place, plain: Database) -> None:
 
 
 def test_on_another_server(place: Place, plain: Database, another: Postgres) -> None:
-    made = place.make(plain.name)
+    place.make(plain.name, age=timedelta(hours=1))
     host = another.login(user="day2_verify")
     another.execute("CREATE DATABASE day2_verify_old OWNER day2_verify")
     another.execute(
