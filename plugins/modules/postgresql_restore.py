@@ -99,6 +99,12 @@ options:
   bin_dir:
     description: The folder of C(pg_restore) and C(pg_dump). Without it, those that fit the server are looked for.
     type: path
+  rto:
+    description: How many seconds restoring beside may take. More is a finding.
+    type: float
+  rpo:
+    description: How many seconds old the set may be when it is restored. More is a finding.
+    type: float
   lock_timeout:
     description: How many seconds anybody may wait for a lock because of the restore.
     type: float

@@ -91,3 +91,19 @@ def test_the_way_back_and_forth(estate: Estate, shop: Database) -> None:
     back = restore(estate, restore_state="rolled_back")
     assert back.rc == 0 and done(back) == [("roll_back_databases", "done")] and hooks(estate) == ["stop", "start"]
     assert shop.value("SELECT count(*) FROM orders") == 10
+
+
+def test_a_drill_ends_where_it_began(estate: Estate, shop: Database) -> None:
+    refused = estate.play(playbook="disaster-recovery-drill", drill_scenario="database_failure")
+    assert refused.rc == 2 and "ops_drill" in refused.error(HOST)["message"], refused.out
+    estate.hosts[HOST]["ops_drill"] = True
+    drill = estate.play(
+        playbook="disaster-recovery-drill", drill_scenario="database_failure", postgresql_restore_rto=0.1
+    )
+    kinds = ["restore_database", "swap_databases", "roll_back_databases", "drop_database"]
+    assert done(drill) == [(kind, "done") for kind in kinds], drill.out
+    assert hooks(estate) == ["stop", "start"] * 2 and shop.value("SELECT count(*) FROM orders") == 10
+    # It took longer than was promised.
+    checks = {one["check"]: one["status"] for line in drill.lines(HOST) for one in line["checks"]}
+    assert checks["postgresql_backup_restore_seconds"] == "crit" and checks["postgresql_backup_data_age"] == "ok"
+    assert drill.rc == 2 and drill.status(HOST) == "findings"

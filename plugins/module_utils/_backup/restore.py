@@ -48,6 +48,8 @@ def options() -> ArgumentSpec:
             "jobs": {"type": "int", "default": 2},
             "template": {"type": "str", "default": "template0"},
             "bin_dir": {"type": "path"},
+            "rto": {"type": "float"},
+            "rpo": {"type": "float"},
             "lock_timeout": {"type": "float", "default": 10.0},
             "server_slots": {"type": "int", "default": 1},
             "slot_wait": {"type": "float", "default": 60.0},
@@ -140,7 +142,8 @@ def _restore(run: Run, guard: Optional[Guard], found: Found, stack: contextlib.E
         guard=guard,
     )
     found.way = way
-    restore_needs.require_rights(control, {one.owner for one in family.all()}, f"bring {name} back")
+    mine = {one.owner for one in family.all() if one.mark or one is family.live}
+    restore_needs.require_rights(control, mine, f"bring {name} back")
     if family.live and family.live.open:
         # A stop order is kept in the database itself; no session may stay in it.
         with contextlib.closing(connect(run, "stop")) as session:

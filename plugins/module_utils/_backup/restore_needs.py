@@ -22,6 +22,8 @@ NAMING = ("ACL", "DEFAULT ACL", "POLICY", "USER MAPPING")
 SUPREME = ("EVENT TRIGGER", "FOREIGN DATA WRAPPER")
 # They would take up the source's own stream; nobody wants that twice.
 LEFT_OUT = ("SUBSCRIPTION", "SUBSCRIPTION TABLE")
+# The schema of stop orders; see the grants.
+STOP = "day2"
 SHOWN = 20
 
 _SELF = "SELECT rolname AS name, rolsuper AS super, rolcreatedb AS createdb FROM pg_roles WHERE rolname = current_user"
@@ -200,10 +202,21 @@ def spelled(entry: Entry) -> str:
     return spell(entry.namespace, entry.tag)
 
 
-def keep(toc: Toc) -> tuple[Callable[[Entry], bool], dict[int, Entry]]:
-    """Which entries are restored beside, and those left out, by dump id. Pure."""
+def keep(toc: Toc, foreign: Collection[str] = ()) -> tuple[Callable[[Entry], bool], dict[int, Entry]]:
+    """Which entries are restored beside, and those left out, by dump id. ``foreign``: owners that we cannot act as;
+    the schema for stop orders, which an administrator made, then stays behind. Pure."""
     out = {entry.dump_id: entry for entry in toc.entries if entry.desc in LEFT_OUT}
+    made = [entry for entry in toc.entries if STOP in (entry.namespace, entry.tag if entry.desc == "SCHEMA" else "")]
+    if {entry.owner for entry in made} & set(foreign):
+        out.update({entry.dump_id: entry for entry in made})
     for entry in toc.entries:
         if entry.desc in inert.ATTACHED and any(number in out for number in entry.dependencies):
             out[entry.dump_id] = entry
     return (lambda entry: entry.dump_id not in out), out
+
+
+def foreign_owners(session: Session, toc: Toc) -> set[str]:
+    """Owners of what is in the archive that the role cannot act as."""
+    acting = "'SET'" if session.version >= 160000 else "'MEMBER'"
+    rows = session.rows(_ROLES.format(acting=acting), [sorted(roles_of(toc.entries))])
+    return {row["name"] for row in rows if not row["ours"]}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._backup import (
@@ -20,6 +21,7 @@ from ansible_collections.day2.ops.plugins.module_utils._backup import (
     restore_plan,
 )
 from ansible_collections.day2.ops.plugins.module_utils._backup import restore_types as types
+from ansible_collections.day2.ops.plugins.module_utils._backup import types as set_types
 from ansible_collections.day2.ops.plugins.module_utils._backup.archive import BrokenArchive, Toc
 from ansible_collections.day2.ops.plugins.module_utils._backup.databases import NEW, RESCUE, Mark
 from ansible_collections.day2.ops.plugins.module_utils._backup.tools import Tools, find_tools
@@ -29,7 +31,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsEr
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.maintenance import brake_of
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count, duration
 from ansible_collections.day2.ops.plugins.module_utils._store.base import Store
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
 
@@ -108,7 +110,7 @@ def _ready(way: Way, store: Store, chosen: catalogue.BackupSet, manifest: dict[s
 def _source(
     way: Way, store: Store, chosen: catalogue.BackupSet, manifest: dict[str, Any], identities: Any, toc: Toc
 ) -> beside.Source:
-    keep, out = restore_needs.keep(toc)
+    keep, out = restore_needs.keep(toc, restore_needs.foreign_owners(way.control, toc))
     wanted = way.run.params["tables"]
     if wanted:
         kept = rescue.entries_for(toc, rescue.tables_of(toc, wanted))
@@ -144,7 +146,7 @@ def restore(way: Way, step: restore_plan.Step) -> None:
     ready: Optional[Ready] = way.extra
     if ready is None or way.guard is None:
         raise AssertionError("Contract violation: a restore that was not made ready")
-    run, tables = way.run, sorted(way.run.params["tables"])
+    run, tables, began = way.run, sorted(way.run.params["tables"]), clock.now()
     mark = Mark(
         owner=run.owner,
         of=way.family.name,
@@ -165,13 +167,47 @@ def restore(way: Way, step: restore_plan.Step) -> None:
     way.checks += checks
     if tables:
         way.checks += _rescued(ready, step.name)
-    left = [entry for entry in ready.source.out.values() if entry.desc == "SUBSCRIPTION"] if not tables else []
+    else:
+        way.checks += [*_left_out(ready, step.name), *_objectives(way, ready, began)]
+
+
+def _left_out(ready: Ready, name: str) -> list[records.Check]:
+    out = ready.source.out.values()
+    checks = []
+    left = [entry.tag for entry in out if entry.desc == "SUBSCRIPTION"]
     if left:
-        names = ", ".join(entry.tag for entry in left)
-        text = f"{count(len(left), 'subscription')} of the set were not made, lest they read twice: {names}."
-        way.checks.append(
-            types.LEFT_OUT(step.name, len(left), warn=1, summary=text, advice="Make them again after a swap.")
-        )
+        text = f"{count(len(left), 'subscription')} of the set were not made, lest they read twice: {', '.join(left)}."
+        checks.append(types.LEFT_OUT(name, len(left), warn=1, summary=text, advice="Make them again after a swap."))
+    if any(entry.desc == "SCHEMA" for entry in out):
+        text = f"The schema {restore_needs.STOP} for stop orders belongs to somebody else and was not made."
+        advice = "Let an administrator make it again after a swap; see docs/grants."
+        checks.append(types.LEFT_OUT(f"{name}.{restore_needs.STOP}", 1, warn=1, summary=text, advice=advice))
+    return checks
+
+
+def _objectives(way: Way, ready: Ready, began: datetime) -> list[records.Check]:
+    """How long the way back took, and how old what it brought is, against what was promised."""
+    params, name, now = way.run.params, way.family.name, clock.now()
+    seconds, age = (now - began).total_seconds(), ready.chosen.age(began)
+    return [
+        set_types.RESTORE_SECONDS(
+            name,
+            round(seconds, 1),
+            crit=params["rto"],
+            summary=f"Restoring and comparing the set took {duration(seconds)}.",
+            advice="Restore with more jobs and a spool_dir, or promise less.",
+            set=ready.chosen.id,
+        ),
+        set_types.DATA_AGE(
+            name,
+            round(age),
+            crit=params["rpo"],
+            summary=f"The set was {duration(age)} old.",
+            advice="Back up more often, or promise less.",
+            set=ready.chosen.id,
+            taken=clock.iso(ready.chosen.taken),
+        ),
+    ]
 
 
 def _rescued(ready: Ready, name: str) -> list[records.Check]:
