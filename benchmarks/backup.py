@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import Figure, interleaved, median
+from benchmarks.measure import Cost, Figure, interleaved, median
 from tests.lab import Lab, demo
 from tests.lab import module as modules
 from tests.lab.age import Key, new_key
@@ -75,7 +75,8 @@ class Bench:
 
     def module(self, name: str, **given: Any) -> dict[str, Any]:
         user = {"postgresql_backup": demo.BACKUP}.get(name, "postgres")
-        arguments = {**self.server.login(demo.DATABASE, user), "bin_dir": str(self.server.tool("pg_dump").parent)}
+        login = {} if name == "postgresql_backup_verify" else self.server.login(demo.DATABASE, user)
+        arguments = {**login, "bin_dir": str(self.server.tool("pg_dump").parent)}
         result = modules.start(name, {**arguments, **given}, target="bench").result(600.0)
         assert not result.get("failed"), result["msg"]
         return result
@@ -115,6 +116,7 @@ def run() -> Iterator[Figure]:
         bench = Bench(lab)
         yield from _to_folder(bench)
         yield from _to_s3(bench)
+        yield from _back(bench)
 
 
 def _to_folder(bench: Bench) -> Iterator[Figure]:
@@ -138,3 +140,39 @@ def _to_s3(bench: Bench) -> Iterator[Figure]:
     # The peer holds its snapshot for as long as it runs: pg_dump waits for the upload.
     held = median(mine, lambda one: one.result["snapshot_seconds"])  # type: ignore[index]
     yield Figure("dump_to_s3.snapshot_seconds", held, median(other, lambda one: one.wall), 1.05)
+
+
+def _back(bench: Bench) -> Iterator[Figure]:
+    """The way back: beside the live database, with a comparison; and the proof on a server of its own."""
+    store = {"store": str(bench.fresh("store"))}
+    bench.backup(store)
+    spool, folder = bench.fresh("spool"), bench.folder / "peer.folder"
+    shutil.rmtree(folder, ignore_errors=True)
+    bench.tool("pg_dump", "-Fd", "-j2", "-f", folder)
+    beside = f"{demo.DATABASE}_day2_new"
+
+    def empty(name: str) -> None:
+        bench.server.drop_database(name)
+        bench.server.create_database(name)
+
+    def ours() -> None:
+        bench.server.drop_database(beside)
+        bench.module("postgresql_restore", **store, spool_dir=str(spool), jobs=2)
+
+    def theirs(*arguments: str | Path) -> Callable[[], None]:
+        def work() -> None:
+            empty("peer")
+            bench.tool("pg_restore", "-d", "peer", *arguments)
+
+        return work
+
+    def proven() -> None:
+        bench.module("postgresql_backup_verify", **store, force=True, jobs=2)
+
+    dump = bench.folder / "peer.dump"
+    works = [ours, proven, theirs("-j1", dump), theirs("-j2", folder), theirs("-j2", dump)]
+    mine, proof, one, two, peer = interleaved(bench.server, works, ROUNDS)
+    wall: Callable[[list[Cost]], float] = lambda costs: median(costs, lambda each: each.wall)  # noqa: E731
+    yield Figure("restore.wall_against_one_job", wall(mine), wall(one), 0.75)
+    yield Figure("restore.wall_against_two_jobs", wall(mine), wall(two), 1.1)
+    yield Figure("verified_restore.wall", wall(proof), wall(peer), 1.6)
