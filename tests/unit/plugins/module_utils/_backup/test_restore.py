@@ -586,3 +586,21 @@ def test_what_belongs_to_a_name_is_refused(lab: Any, make_server_shop: Callable[
     shop.database.execute("SELECT pg_drop_replication_slot('shop_slot')")
     assert statuses(shop.swap()) == [("swap_databases", "done")]
     server.stop("immediate")
+
+
+def test_extensions_that_only_a_superuser_may_make(make_shop: Callable[..., Shop], pg18: Postgres) -> None:
+    shop = make_shop(50)
+    shop.database.execute("CREATE EXTENSION pgstattuple")
+    taken = sets.make_set(pg18, shop.name, sets.folder_store(shop.folder), "shop", recipients=[shop.key.public])
+    refused = shop.go("beside", set=taken.id)
+    assert refused["error"]["kind"] == "refused" and "pgstattuple" in refused["msg"] and "template" in refused["msg"]
+    template = f"{shop.name}_template"
+    shop.server.create_database(template, template="template0")
+    shop.server.execute("CREATE EXTENSION pgstattuple", dbname=template)
+    shop.server.execute(f'ALTER DATABASE "{template}" IS_TEMPLATE true')
+    done = shop.go("beside", set=taken.id, template=template)
+    shop.server.execute(f'ALTER DATABASE "{template}" IS_TEMPLATE false')
+    assert statuses(done) == [("restore_database", "done")], done
+    # Single tables do not need them.
+    done = shop.go("beside", set=taken.id, tables=["orders"])
+    assert statuses(done) == [("rescue_tables", "done")], done
