@@ -216,11 +216,11 @@ databases:
   type: dict
 """
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import restore
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.module import run_module
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.maintenance import brake_spec
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.spec import postgresql_spec
+from ansible_collections.day2.ops.plugins.module_utils._restore import restore
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import store_spec
 
 

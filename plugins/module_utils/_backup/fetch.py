@@ -127,7 +127,7 @@ def spool(
     check_sizes(store, prefix, manifest)
     path = os.path.join(folder, ARCHIVE)
     census = archive.Census()
-    pieces = archive.take_census(_opened(store, prefix, manifest, name, identities), census)
+    pieces = archive.take_census(opened(store, prefix, manifest, name, identities), census)
     try:
         with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "r+b") as file:
             for piece in pieces:
@@ -156,7 +156,7 @@ def read_globals(run: Run, store: Store, prefix: str, manifest: Manifest, identi
     name = part_of(manifest, GLOBALS)
     data = bytearray()
     try:
-        for piece in _opened(store, prefix, manifest, name, identities):
+        for piece in opened(store, prefix, manifest, name, identities):
             run.live.check()
             data += piece
             if len(data) > GLOBALS_LIMIT:
@@ -213,7 +213,7 @@ def compare_census(manifest: Manifest, census: archive.Census) -> None:
         raise BrokenSet(f"its archive is {amount(census.size)} bytes long, and its manifest says {amount(wanted_size)}")
 
 
-def _opened(
+def opened(
     store: Store, prefix: str, manifest: Manifest, name: str, identities: Optional[Sequence[Any]]
 ) -> Iterator[bytes]:
     return codec.unseal(_checked(store, f"{prefix}/{name}", name, manifest["parts"][name]), identities)

@@ -243,6 +243,11 @@ def act(run: Run, guard: Guard, settings: Settings, policy: Policy, actions: lis
     return made.label if made else None
 
 
+def _share(line: str) -> Optional[float]:
+    found = _SHARE.search(line)
+    return float(found.group(1)) / 100 if found else None
+
+
 def _take(run: Run, guard: Guard, settings: Settings, action: Action) -> Optional[Backup]:
     seconds = action["predicted"].get("seconds") or 0
     if not run.deadline.fits(seconds):
@@ -250,18 +255,12 @@ def _take(run: Run, guard: Guard, settings: Settings, action: Action) -> Optiona
     records.begin(action)
     began = time.monotonic()
 
-    def told(text: str) -> None:
-        share = _SHARE.search(text)
-        if share:
-            run.live.progress(f"backup of {settings.stanza}", float(share.group(1)) / 100)
-
     # What expires is decided when the new backup is known to be good; the levels send errors to stderr.
     command = settings.command(
         "backup", f"--type={action['predicted']['type']}", "--no-expire-auto", "--no-log-timestamp",
         "--log-level-console=detail", "--log-level-stderr=error",
     )  # fmt: skip
-    run.live.progress(f"backup of {settings.stanza}")
-    stanzas.call(run, guard, settings, command, f"back up the stanza {settings.stanza}", line=told)
+    stanzas.call(run, guard, settings, command, f"back up the stanza {settings.stanza}", share=_share)
     last = stanzas.read(run, guard, settings).newest()
     if last is None or last.label == action["before"].get("set"):
         raise OpsError(

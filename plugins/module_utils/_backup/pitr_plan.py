@@ -57,19 +57,18 @@ class Copied:
     files: int = 0
     kept: int = 0
     bytes: int = 0
-    share: float = 0.0
 
-    def read(self, line: str) -> bool:
+    def read(self, line: str) -> Optional[float]:
+        """Take in a line; the share of the restore that is done with it."""
         match = _FILE.search(line)
         if match is None:
-            return False
-        self.share = float(match.group(4)) / 100
+            return None
         if match.group(1):
             self.kept += 1
         else:
             self.files += 1
             self.bytes += int(float(match.group(2)) * _UNITS[match.group(3)])
-        return True
+        return float(match.group(4)) / 100
 
 
 def span_of(stanza: Stanza, last: Optional[datetime], exact: bool) -> Span:

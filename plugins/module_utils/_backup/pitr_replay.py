@@ -111,11 +111,6 @@ def _restore(site: Site, settings: Settings, stanza: Stanza, chosen: Backup, act
         with contextlib.suppress(FileNotFoundError), place.account.files():
             os.unlink(os.path.join(place.path, "postmaster.pid"))
     copied = pitr_plan.Copied()
-
-    def told(text: str) -> None:
-        if copied.read(text):
-            run.live.progress(f"restoring {chosen.label}", copied.share)
-
     # Tablespaces would else go to the places of the original's own.
     command = settings.command(
         "restore", f"--pg1-path={place.path}", f"--set={chosen.label}", "--type=time",
@@ -123,7 +118,7 @@ def _restore(site: Site, settings: Settings, stanza: Stanza, chosen: Backup, act
         f"--tablespace-map-all={place.file('tablespaces')}", "--no-link-all", "--no-log-timestamp",
         "--log-level-console=detail", "--log-level-stderr=error", *(["--delta"] if delta else []),
     )  # fmt: skip
-    stanzas.call(run, site.guard, settings, command, f"restore {chosen.label} into {place.path}", line=told)
+    stanzas.call(run, site.guard, settings, command, f"restore {chosen.label} into {place.path}", share=copied.read)
     copy_place.write_marker(place, {"status": "restored"}, inner=True)
     return copied
 

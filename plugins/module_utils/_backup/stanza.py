@@ -132,6 +132,17 @@ def settings_of(
     return Settings(found, given["stanza"], given["repo"], given["config"], account)
 
 
+class _Child(Program):
+    """Shows what it is at also while it says nothing, as when it waits for a checkpoint or for WAL."""
+
+    doing = ""
+    share: Optional[float] = None
+
+    def _look(self) -> None:
+        super()._look()
+        self._run.live.progress(self.doing, self.share)
+
+
 def call(
     run: Run,
     guard: Guard,
@@ -139,19 +150,25 @@ def call(
     arguments: Sequence[str],
     what: str,
     *,
-    line: Optional[Callable[[str], None]] = None,
+    share: Optional[Callable[[str], Optional[float]]] = None,
 ) -> bytes:
-    """Run it; what it wrote, or nothing when each ``line`` was wanted. ``what`` completes "Failed to ..."."""
+    """Run it; what it wrote. ``what`` completes "Failed to ...".
+
+    With ``share`` nothing is kept: it is given each line, and tells from it how far the work is.
+    """
     kept = bytearray()
-    with Program(run, guard, arguments, settings.account.environment(), cwd="/", **settings.account.process()) as child:
+    more = settings.account.process()
+    child = _Child(run, guard, arguments, settings.account.environment(), cwd="/", **more)
+    child.doing = what
+    with child:
         try:
             for piece in child.output():
                 kept += piece
-                if line is not None:
+                if share is not None:
                     *lines, rest = kept.split(b"\n")
                     kept = bytearray(rest)
                     for each in lines:
-                        line(each.decode(errors="replace"))
+                        child.share = share(each.decode(errors="replace")) or child.share
         except OpsError as error:
             if child.process.poll() in (None, 0):  # it was stopped, or out of time
                 raise

@@ -92,7 +92,7 @@ def contents(store: Store, prefix: str, manifest: fetch.Manifest, identities: An
     fetch.check_sizes(store, prefix, manifest)
     name = fetch.part_of(manifest, fetch.DUMP)
     census = archive.Census()
-    for _piece in archive.take_census(fetch._opened(store, prefix, manifest, name, identities), census):
+    for _piece in archive.take_census(fetch.opened(store, prefix, manifest, name, identities), census):
         if census.toc is not None:
             return census.toc
     raise fetch.BrokenSet(f"its part {name} has no contents")

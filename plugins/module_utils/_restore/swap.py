@@ -14,16 +14,6 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Iterator, Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import facts
-from ansible_collections.day2.ops.plugins.module_utils._backup.databases import (
-    CLOSED,
-    Database,
-    Mark,
-    marking,
-    statement,
-    together,
-)
-from ansible_collections.day2.ops.plugins.module_utils._backup.obstacles import NAMED, sessions, who
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError, Refused
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
@@ -32,6 +22,16 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect impor
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.dial import dial
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count
+from ansible_collections.day2.ops.plugins.module_utils._restore import facts
+from ansible_collections.day2.ops.plugins.module_utils._restore.databases import (
+    CLOSED,
+    Database,
+    Mark,
+    marking,
+    statement,
+    together,
+)
+from ansible_collections.day2.ops.plugins.module_utils._restore.obstacles import NAMED, sessions, who
 
 # The order to open again comes so much later than the end of the drain.
 REOPEN_SECONDS = 45.0

@@ -12,17 +12,13 @@ from typing import Any, Optional
 
 import pytest
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import (
-    databases,
-    facts,
-    rescue,
-    restore_loss,
-    restore_needs,
-    restore_plan,
-)
 from ansible_collections.day2.ops.plugins.module_utils._backup.archive import Entry, Toc
-from ansible_collections.day2.ops.plugins.module_utils._backup.databases import Database, Family, Mark, Shape
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Refused
+from ansible_collections.day2.ops.plugins.module_utils._restore import databases, facts, rescue
+from ansible_collections.day2.ops.plugins.module_utils._restore import loss as restore_loss
+from ansible_collections.day2.ops.plugins.module_utils._restore import needs as restore_needs
+from ansible_collections.day2.ops.plugins.module_utils._restore import plan as restore_plan
+from ansible_collections.day2.ops.plugins.module_utils._restore.databases import Database, Family, Mark, Shape
 
 NOW = datetime(2026, 12, 6, 3, 15, 0, tzinfo=timezone.utc)
 TAKEN = "2026-12-06T02:00:00Z"

@@ -9,10 +9,10 @@ import re
 from dataclasses import dataclass
 from typing import Any, Mapping, Union
 
-from ansible_collections.day2.ops.plugins.module_utils._backup.databases import Database, Shape, statement
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote
+from ansible_collections.day2.ops.plugins.module_utils._restore.databases import Database, Shape, statement
 
 PRIVILEGES = ("CREATE", "TEMPORARY", "CONNECT")
 # Settings whose value is a list of names: quoted name by name, as pg_dump does.

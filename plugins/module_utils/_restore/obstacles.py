@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils._backup.databases import Database
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import Refused
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count
+from ansible_collections.day2.ops.plugins.module_utils._restore.databases import Database
 
 NAMED = 5
 

@@ -10,28 +10,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import (
-    beside,
-    catalogue,
-    codec,
-    facts,
-    fetch,
-    rescue,
-    restore_needs,
-    restore_plan,
-)
-from ansible_collections.day2.ops.plugins.module_utils._backup import restore_types as types
+from ansible_collections.day2.ops.plugins.module_utils._backup import catalogue, codec, fetch
 from ansible_collections.day2.ops.plugins.module_utils._backup import types as set_types
 from ansible_collections.day2.ops.plugins.module_utils._backup.archive import BrokenArchive, Toc
-from ansible_collections.day2.ops.plugins.module_utils._backup.databases import NEW, RESCUE, Mark
 from ansible_collections.day2.ops.plugins.module_utils._backup.tools import Tools, find_tools
-from ansible_collections.day2.ops.plugins.module_utils._backup.way import Way, require_rights
 from ansible_collections.day2.ops.plugins.module_utils._core import clock, records
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError, Refused
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.maintenance import brake_of
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count, duration
+from ansible_collections.day2.ops.plugins.module_utils._restore import beside, facts, rescue, types
+from ansible_collections.day2.ops.plugins.module_utils._restore import needs as restore_needs
+from ansible_collections.day2.ops.plugins.module_utils._restore import plan as restore_plan
+from ansible_collections.day2.ops.plugins.module_utils._restore.databases import NEW, RESCUE, Mark
+from ansible_collections.day2.ops.plugins.module_utils._restore.way import Way, require_rights
 from ansible_collections.day2.ops.plugins.module_utils._store.base import Store
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Mapping, Optional, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import restore_types as types
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count
+from ansible_collections.day2.ops.plugins.module_utils._restore import types
 
 # How many tables are told by name; the sums are of all.
 NAMED = 50

@@ -24,8 +24,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.grants import
 from tests.lab import demo
 from tests.lab.fixtures import Database, majors
 from tests.lab.postgres import Postgres
-
-from . import sets
+from tests.unit.plugins.module_utils._backup import sets
 
 pytestmark = pytest.mark.lab
 MODULE = "ansible_collections.day2.ops.plugins.modules.postgresql_restore"
@@ -293,7 +292,7 @@ def test_confirmed_after_a_swap(pg: Postgres, make_shop: Callable[..., Shop]) ->
     assert not again["changed"] and not again["error"]
 
 
-BACKUP = "ansible_collections.day2.ops.plugins.module_utils._backup"
+RESTORE = "ansible_collections.day2.ops.plugins.module_utils._restore"
 ORDERED = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'day2/t1/reopen' AND strpos(query, %s) > 0"
 
 
@@ -363,7 +362,7 @@ def test_killed_between_the_names_and_the_opening(make_shop: Callable[..., Shop]
     shop.go("beside")
     if state == "rolled_back":
         shop.swap()
-    patch = f"from {BACKUP} import swap\nimport os\nswap.finish = lambda *given: os.kill(os.getpid(), 9)"
+    patch = f"from {RESTORE} import swap\nimport os\nswap.finish = lambda *given: os.kill(os.getpid(), 9)"
     accept = shop.set.manifest["taken"] if state == "swapped" else None
     shop.start(state, patch, accept_loss_since=accept).process.wait(60)
     assert not shop.all()[shop.name][0]
@@ -380,7 +379,7 @@ def test_what_differs_after_the_swap_swaps_back(make_shop: Callable[..., Shop], 
     shop.go("beside")
     before, about = shop.all(), shop.about()
     patch = (
-        f"from {BACKUP} import facts\nfrom dataclasses import replace\nread = facts.read\n"
+        f"from {RESTORE} import facts\nfrom dataclasses import replace\nread = facts.read\n"
         "facts.read = lambda session, one, final=False: "
         "replace(read(session, one, final=final), **({'connection_limit': 5} if final else {}))"
     )
@@ -395,7 +394,7 @@ def test_the_server_opens_it_when_nobody_else_does(make_shop: Callable[..., Shop
     shop = make_shop()
     shop.go("beside")
     with closing(shop.database.connect(demo.OWNER)):
-        patch = f"from {BACKUP} import swap\nswap.REOPEN_SECONDS = -28.0"
+        patch = f"from {RESTORE} import swap\nswap.REOPEN_SECONDS = -28.0"
         running = shop.start("swapped", patch, accept_loss_since=shop.set.manifest["taken"], drain_timeout=30)
         until(lambda: not shop.all()[shop.name][0])
         running.kill()
@@ -434,7 +433,7 @@ def test_killed_while_it_restores(make_shop: Callable[..., Shop], pg18: Postgres
 def test_what_was_only_created_is_ours(make_shop: Callable[..., Shop], pg18: Postgres) -> None:
     shop = make_shop()
     new = f"{shop.name}_day2_new"
-    patch = f"from {BACKUP} import facts\nimport os\nfacts.beginning = lambda *given: os.kill(os.getpid(), 9)"
+    patch = f"from {RESTORE} import facts\nimport os\nfacts.beginning = lambda *given: os.kill(os.getpid(), 9)"
     shop.start("beside", patch).process.wait(60)
     assert shop.all()[new] == (False, "")
     assert statuses(shop.go("beside"))[0] == ("drop_incomplete_restore", "done")

@@ -9,10 +9,8 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import facts, restore_needs
 from ansible_collections.day2.ops.plugins.module_utils._backup import manifest as manifests
 from ansible_collections.day2.ops.plugins.module_utils._backup.catalogue import BACKUPS
-from ansible_collections.day2.ops.plugins.module_utils._backup.databases import Database, Family, read_family
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Stopped, StoreError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
@@ -21,6 +19,9 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql import prefli
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
+from ansible_collections.day2.ops.plugins.module_utils._restore import facts
+from ansible_collections.day2.ops.plugins.module_utils._restore import needs as restore_needs
+from ansible_collections.day2.ops.plugins.module_utils._restore.databases import Database, Family, read_family
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
 
 _TABLES = """

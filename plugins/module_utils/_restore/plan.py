@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Mapping, Optional, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import restore_types as types
-from ansible_collections.day2.ops.plugins.module_utils._backup.databases import (
+from ansible_collections.day2.ops.plugins.module_utils._core import clock
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Refused
+from ansible_collections.day2.ops.plugins.module_utils._core.records import Action, Scalar
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, duration
+from ansible_collections.day2.ops.plugins.module_utils._restore import types
+from ansible_collections.day2.ops.plugins.module_utils._restore.databases import (
     CLOSED,
     DISCARDED,
     LIVE,
@@ -21,11 +25,7 @@ from ansible_collections.day2.ops.plugins.module_utils._backup.databases import 
     Family,
     derived,
 )
-from ansible_collections.day2.ops.plugins.module_utils._backup.restore_loss import Loss, Written, span
-from ansible_collections.day2.ops.plugins.module_utils._core import clock
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Refused
-from ansible_collections.day2.ops.plugins.module_utils._core.records import Action, Scalar
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, duration
+from ansible_collections.day2.ops.plugins.module_utils._restore.loss import Loss, Written, span
 
 
 @dataclass(frozen=True)

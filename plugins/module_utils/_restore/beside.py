@@ -12,18 +12,9 @@ import tempfile
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Iterator, Mapping, Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import compare, drill, facts, fetch, inert, load, stream
-from ansible_collections.day2.ops.plugins.module_utils._backup import restore_types as types
+from ansible_collections.day2.ops.plugins.module_utils._backup import compare, drill, fetch, inert, load
 from ansible_collections.day2.ops.plugins.module_utils._backup import types as set_types
 from ansible_collections.day2.ops.plugins.module_utils._backup.archive import Entry, Toc
-from ansible_collections.day2.ops.plugins.module_utils._backup.databases import (
-    Database,
-    Mark,
-    marking,
-    read_family,
-    statement,
-    together,
-)
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard
 from ansible_collections.day2.ops.plugins.module_utils._backup.tools import Tools
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
@@ -34,6 +25,15 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql import troubl
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import size
+from ansible_collections.day2.ops.plugins.module_utils._restore import facts, stream, types
+from ansible_collections.day2.ops.plugins.module_utils._restore.databases import (
+    Database,
+    Mark,
+    marking,
+    read_family,
+    statement,
+    together,
+)
 from ansible_collections.day2.ops.plugins.module_utils._store.base import Store
 
 # What a restored database must not inherit while it is filled: settings of the role that restores.

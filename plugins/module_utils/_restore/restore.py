@@ -10,11 +10,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any, Callable, Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import restore_needs, way_beside, way_swap
-from ansible_collections.day2.ops.plugins.module_utils._backup.databases import read_family
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard
-from ansible_collections.day2.ops.plugins.module_utils._backup.restore_plan import Step, reopening, summarize
-from ansible_collections.day2.ops.plugins.module_utils._backup.way import Way
 from ansible_collections.day2.ops.plugins.module_utils._core import clock, records
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Deferred, OpsError, Stopped
@@ -24,6 +20,11 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.maintenance import brake_of
+from ansible_collections.day2.ops.plugins.module_utils._restore import needs as restore_needs
+from ansible_collections.day2.ops.plugins.module_utils._restore import way_beside, way_swap
+from ansible_collections.day2.ops.plugins.module_utils._restore.databases import read_family
+from ansible_collections.day2.ops.plugins.module_utils._restore.plan import Step, reopening, summarize
+from ansible_collections.day2.ops.plugins.module_utils._restore.way import Way
 
 MODULE = "postgresql_restore"
 STATES = ("beside", "swapped", "rolled_back", "confirmed")

@@ -8,18 +8,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import (
-    beside,
-    catalogue,
-    facts,
-    obstacles,
-    restore_loss,
-    restore_needs,
-    restore_plan,
-)
-from ansible_collections.day2.ops.plugins.module_utils._backup import restore_types as types
-from ansible_collections.day2.ops.plugins.module_utils._backup import swap as swaps
-from ansible_collections.day2.ops.plugins.module_utils._backup.databases import (
+from ansible_collections.day2.ops.plugins.module_utils._backup import catalogue
+from ansible_collections.day2.ops.plugins.module_utils._core import clock
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import Refused
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count
+from ansible_collections.day2.ops.plugins.module_utils._restore import beside, facts, obstacles, types
+from ansible_collections.day2.ops.plugins.module_utils._restore import loss as restore_loss
+from ansible_collections.day2.ops.plugins.module_utils._restore import needs as restore_needs
+from ansible_collections.day2.ops.plugins.module_utils._restore import plan as restore_plan
+from ansible_collections.day2.ops.plugins.module_utils._restore import swap as swaps
+from ansible_collections.day2.ops.plugins.module_utils._restore.databases import (
     CLOSED,
     DISCARDED,
     LIVE,
@@ -32,10 +30,7 @@ from ansible_collections.day2.ops.plugins.module_utils._backup.databases import 
     marking,
     together,
 )
-from ansible_collections.day2.ops.plugins.module_utils._backup.way import Way, counters, require_rights, rows_of_set
-from ansible_collections.day2.ops.plugins.module_utils._core import clock
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import Refused
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count
+from ansible_collections.day2.ops.plugins.module_utils._restore.way import Way, counters, require_rights, rows_of_set
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
 
 

@@ -54,7 +54,7 @@ def load(
     variables["PGOPTIONS"] = " ".join(f"-c {setting}={value}" for setting, value in settings.items())
     census, began = archive.Census(), time.monotonic()
     name = fetch.part_of(manifest, fetch.DUMP)
-    pieces = archive.take_census(fetch._opened(store, prefix, manifest, name, identities), census)
+    pieces = archive.take_census(fetch.opened(store, prefix, manifest, name, identities), census)
     with Program(run, guard, arguments, variables, reads=True) as program:
         try:
             whole = _feed(run, program, pieces, int(manifest["logical_bytes"]), census, look)
