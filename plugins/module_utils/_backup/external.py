@@ -47,8 +47,8 @@ def options() -> ArgumentSpec:
         **pgbackrest.age_options(),
     }
     inner["aws_ca_bundle"] = {"type": "path"}
-    for secret in ("secret_key", "session_token"):
-        inner[secret] = {"type": "str", "no_log": True}
+    for name in ("access_key", "secret_key", "session_token"):
+        inner[name] = {"type": "str", "no_log": name != "access_key"}
     return ArgumentSpec({"external": {"type": "dict", "options": inner}})
 
 

@@ -120,7 +120,7 @@ def _told(grant: Grant) -> str:
 def creation(name: str, owner: str, shape: Shape, template: str, version: int) -> Any:
     """CREATE DATABASE, closed to everybody."""
     text = (
-        "CREATE DATABASE {name} OWNER {owner} TEMPLATE {template} ENCODING {encoding} LC_COLLATE {collate} "
+        "CREATE DATABASE {name} OWNER {owner} TEMPLATE {origin} ENCODING {encoding} LC_COLLATE {collate} "
         "LC_CTYPE {ctype} ALLOW_CONNECTIONS false CONNECTION LIMIT 0"
     )
     if shape.tablespace != "pg_default":  # naming the default one takes a right that nobody has
@@ -138,7 +138,7 @@ def creation(name: str, owner: str, shape: Shape, template: str, version: int) -
         "locale": shape.locale,
         "rules": shape.rules,
     }
-    return statement(text, texts, name=name, owner=owner, template=template, tablespace=shape.tablespace)
+    return statement(text, texts, name=name, owner=owner, origin=template, tablespace=shape.tablespace)
 
 
 def beginning(name: str, wanted: Facts) -> list[Any]:
