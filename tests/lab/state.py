@@ -180,7 +180,8 @@ def _variables(lab: Lab, demo: dict[str, Any]) -> dict[str, Any]:
     key = new_key(lab.root)
     variables["age"] = {"recipient": key.public, "identity_file": str(key.path)}
     variables["pgbackrest"] = {
-        name: one.options() | {"server": one.postgres.name, "copies": str(one.copies)} for name, one in lab.repositories.items()
+        name: one.options() | {"server": one.postgres.name, "copies": str(one.copies)}
+        for name, one in lab.repositories.items()
     }
     for name, server in lab.servers.items():
         if isinstance(server, Postgres):

@@ -10,8 +10,10 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+import yaml
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import barman, external, rds
+from ansible_collections.day2.ops.plugins.doc_fragments._backup_engines import ModuleDocFragment
+from ansible_collections.day2.ops.plugins.module_utils._backup import barman, external, pgbackrest, rds
 from ansible_collections.day2.ops.plugins.module_utils._backup.pgbackrest import DAY, Policy
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import run_spec
 from ansible_collections.day2.ops.plugins.module_utils._core.deadline import Deadline
@@ -59,6 +61,16 @@ def by_name(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def test_what_is_missing_is_named(given, words):
     with pytest.raises(BadInput, match=words):
         external.prove(run_of({}, **given))
+
+
+@pytest.mark.parametrize("specification", [external.options(), pgbackrest.options()])
+def test_the_documentation_says_what_the_options_are(specification):
+    told = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
+    for name, option in specification.argument_spec.items():
+        for key, inner in option["options"].items():
+            said = {what: value for what, value in told[name]["suboptions"][key].items() if what != "description"}
+            assert said == {what: value for what, value in inner.items() if what != "no_log"}, key
+        assert option["options"].keys() == told[name]["suboptions"].keys()
 
 
 # -- RDS

@@ -102,14 +102,14 @@ def test_what_the_log_says_is_wrong():
 
 def test_what_a_restore_copied_and_kept():
     copied = pitr_plan.Copied()
-    for line in (
+    lines = (
         "P01 DETAIL: restore file /d/base/1/1255 (632KB, 50.50%) checksum 12ab",
         "P01 DETAIL: restore file /d/base/1/2 - exists and matches backup (1.5MB, 80.00%) checksum 12ab",
         "P01 DETAIL: restore file /d/base/1/3 - exists and is zero size (0B, 100.00%)",
         "P00   INFO: restore size = 21.3MB, file total = 966",
-    ):
-        copied.read(line)
-    assert (copied.files, copied.kept, copied.bytes, copied.share) == (1, 2, 632 << 10, 1.0)
+    )
+    assert [copied.read(line) for line in lines] == [0.505, 0.8, 1.0, None]
+    assert (copied.files, copied.kept, copied.bytes) == (1, 2, 632 << 10)
 
 
 def test_room_is_needed_beside_the_data():
