@@ -6,7 +6,9 @@ replay stopped. The original is never touched, and may be gone."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from typing import Any, Mapping
 
 from ansible_collections.day2.ops.plugins.module_utils._backup import (
@@ -25,7 +27,7 @@ from ansible_collections.day2.ops.plugins.module_utils._backup.stanza import Bac
 from ansible_collections.day2.ops.plugins.module_utils._core import clock, records
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused
-from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
+from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, missing_library
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import duration
 
 
@@ -69,6 +71,9 @@ def point_in_time(run: Run) -> Result:
     place = copy_place.look(run.params["data_dir"])
     if run.params["state"] != "started":
         return _take_away(run, place)
+    # Without it nothing could be proven, which should not be found out after a restore.
+    if importlib.util.find_spec("psycopg2") is None:
+        missing_library("psycopg2-binary", sys.executable)
     wanted = wanted_of(run.params)
     pitr_server.check_socket(place.beside, wanted.port)
     # The guard is forked before there is any thread.

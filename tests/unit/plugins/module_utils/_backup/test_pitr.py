@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import importlib.util
 import os
 import signal
 import tempfile
@@ -23,8 +24,11 @@ import psycopg2
 import pytest
 import zstandard
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import copy_place, pitr_plan, stanza, waltail
+from ansible_collections.day2.ops.plugins.module_utils._backup import copy_place, pitr, pitr_plan, stanza, waltail
+from ansible_collections.day2.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
+from ansible_collections.day2.ops.plugins.module_utils._core.liveness import Liveness
+from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.tests.lab import module as modules
 from ansible_collections.day2.ops.tests.lab.lab import Lab
 from ansible_collections.day2.ops.tests.lab.pgbackrest import PgBackRest
@@ -191,6 +195,14 @@ def test_nothing_runs_as_root_or_where_its_user_cannot_go(tmp_path: Path):
     os.chown(closed / "home", 65534, 65534)
     with pytest.raises(BadInput, match="nobody may not enter"):
         copy_place.look(str(closed / "home" / "copy"))
+
+
+def test_a_missing_library_is_found_before_anything_is_made(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    params = {"data_dir": str(home / "copy"), "state": "started"}
+    with pytest.raises(BadInput, match="psycopg2-binary is not installed"):
+        pitr.point_in_time(Run(params, False, Deadline(None), Liveness()))
+    assert list(home.iterdir()) == []
 
 
 # -- for real
