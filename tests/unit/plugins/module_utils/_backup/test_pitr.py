@@ -383,7 +383,8 @@ def test_a_hole_in_the_archive_a_kill_and_a_deadline(past: Past):
 
     slow = past.config("slow", 'case "$*" in *archive-get*0000*) sleep 60;; esac')
     module = past.start(pgbackrest=slow)
-    wait_until((past.home / "copy" / "postmaster.pid").exists, "the copy to start", 20)
+    # The file is there a moment before the number in it.
+    wait_until(lambda: copy_place.look(str(past.home / "copy")).pid is not None, "the copy to start", 20)
     pid = past.server()
     os.kill(module.process.pid, signal.SIGKILL)
     wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the server to end", 15)
