@@ -210,11 +210,12 @@ def test_a_missing_library_is_found_before_anything_is_made(home: Path, monkeypa
 
 @dataclass
 class Past:
-    """A server with a past: row 1 before ``target``, row 2 after it, and a folder in which copies can be made."""
+    """A server with a past: row 1 before ``target``, row 2 after it in ``segment``, and a folder for copies."""
 
     repository: PgBackRest
     home: Path
     target: str
+    segment: str
     started: list[modules.Module] = field(default_factory=list)
 
     def start(self, name: str = "copy", *, check: bool = False, **given: Any) -> modules.Module:
@@ -278,8 +279,7 @@ def made(lab: Lab) -> Past:
     time.sleep(1.1)
     target = server.value("SELECT clock_timestamp()").astimezone(timezone.utc).isoformat()
     server.execute("INSERT INTO past VALUES (2)")
-    repository.switch()
-    return Past(repository, repository.copies, target)
+    return Past(repository, repository.copies, target, repository.switch())
 
 
 @pytest.fixture
@@ -373,8 +373,7 @@ def test_the_data_of_others_is_refused(past: Past):
 @pytest.mark.lab
 def test_a_hole_in_the_archive_a_kill_and_a_deadline(past: Past):
     """Nothing that went wrong is called a copy, nothing runs on, and the next try goes on from what is there."""
-    newest = past.repository.info()["archive"][-1]["max"]
-    broken = past.config("broken", f'case "$*" in *archive-get*{newest}*) exit 1;; esac')
+    broken = past.config("broken", f'case "$*" in *archive-get*{past.segment}*) exit 1;; esac')
     result = past.restore(pgbackrest=broken)
     assert result["error"]["kind"] == "failed"
     assert "segment is missing" in result["msg"]
