@@ -26,7 +26,7 @@ from ansible_collections.day2.ops.plugins.module_utils._backup.pitr_replay impor
 from ansible_collections.day2.ops.plugins.module_utils._backup.stanza import Backup
 from ansible_collections.day2.ops.plugins.module_utils._core import clock, records
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Deferred, OpsError, Refused
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, missing_library
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import duration
 
@@ -139,8 +139,11 @@ def _anew(run: Run, guard: Guard, place: Place, wanted: Wanted) -> Result:
     actions = pitr_plan.plan(place.path, wanted.port, chosen, wanted.target, wanted.action, delta=delta)
     result: Result = {"checks": [], "actions": actions, "copy": None}
     if not run.deadline.fits(chosen.seconds):
+        why = f"to take the backup took {duration(chosen.seconds)}, and the deadline comes first"
         for action in actions:
-            records.defer(action, f"to take the backup took {duration(chosen.seconds)}, and the deadline comes first")
+            records.defer(action, why)
+        if not run.check_mode:  # whoever asked for a copy has none
+            raise Deferred(f"Failed to restore into {place.path}: {why}.", **result)
     elif not run.check_mode:
         with copy_place.held(place):
             try:
