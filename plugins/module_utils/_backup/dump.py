@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Iterable, Iterator, Mapping
+from typing import Any, Iterable, Iterator, Mapping, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._backup import archive, catalogue, codec, manifest
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard
@@ -19,6 +20,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsEr
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.dial import TICK_SECONDS
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.preflight import Server
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import size
 from ansible_collections.day2.ops.plugins.module_utils._store.base import Store, write_set
@@ -75,7 +77,8 @@ def take(
         with contextlib.ExitStack() as stack:
             dump = stack.enter_context(Program(run, guard, _dump_arguments(run, tools, held), dump_env))
             watched = stack.enter_context(contextlib.closing(connect(run, "watch")))
-            looking = _Look(run, brake, watched, dump_env["PGAPPNAME"], predicted, held.began)
+            looking = _Look(run, brake, watched, dump, dump_env["PGAPPNAME"], held.began)
+            stack.enter_context(looking.watching(predicted))
             census = archive.Census()
             parts = {
                 manifest.part("database.dump", sealing.method): codec.seal(
@@ -124,33 +127,57 @@ def _globals(run: Run, guard: Guard, tools: Tools, env: Mapping[str, str], passw
 
 
 class _Look:
-    """Watches the dump while its bytes pass: the brake, the snapshot's age, and what people are told."""
+    """Watches the dump from a thread of its own: the brake, the snapshot's age, and what people are told.
 
-    def __init__(
-        self, run: Run, brake: Brake, session: Session, application: str, predicted: int, began: float
-    ) -> None:
+    Not from the stream: when the store takes nothing, nothing passes, and the dump holds its locks all the same.
+    """
+
+    def __init__(self, run: Run, brake: Brake, session: Session, dump: Program, application: str, began: float) -> None:
         self._run = run
         self._brake = brake
         self._session = session
+        self._dump = dump
         self._application = application
-        self._predicted = max(predicted, 1)
         self._began = began
         self._pid = 0
+        self._passed = 0
+        self._over = threading.Event()
+        self._failure: Optional[OpsError] = None
         self.held = 0.0
 
+    @contextlib.contextmanager
+    def watching(self, predicted: int) -> Iterator[None]:
+        thread = threading.Thread(target=self._watch, args=[max(predicted, 1)], daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            thread.join()
+
+    def _watch(self, predicted: int) -> None:
+        try:
+            while not self._over.wait(TICK_SECONDS):
+                self._look(predicted)
+        except OpsError as error:
+            self._failure = error
+            self._dump.process.terminate()
+
     def through(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        passed, looked = 0, 0.0
-        for piece in pieces:
-            passed += len(piece)
-            now = time.monotonic()
-            if now - looked >= 0.25:
-                looked = now
-                self._look(now, passed)
-            yield piece
+        """The dump as it passes. What the watch found is why it ended, whatever the dump itself says."""
+        try:
+            for piece in pieces:
+                self._passed += len(piece)
+                yield piece
+        except OpsError as error:
+            raise self._failure or error from None
+        self._over.set()
         self.held = time.monotonic() - self._began
 
-    def _look(self, now: float, passed: int) -> None:
-        age, limit = now - self._began, self._run.params["max_snapshot_age"]
+    def _look(self, predicted: int) -> None:
+        self._run.live.check()
+        self._run.deadline.check()
+        age, limit = time.monotonic() - self._began, self._run.params["max_snapshot_age"]
         if age > limit:
             raise OpsError(
                 f"Failed to dump the database: its snapshot is {age:.0f} s old, and vacuum is held back meanwhile "
@@ -160,6 +187,6 @@ class _Look:
             found = self._session.rows(_OWN, [self._application])
             self._pid = int(found[0]["pid"]) if found else 0
         self._brake.watch(self._pid)
-        share = min(passed / self._predicted, 0.99)
+        share = min(self._passed / predicted, 0.99)
         left = age / share - age if share > 0.02 else None
-        self._run.live.progress(f"dumping: {size(passed)} of about {size(self._predicted)}", share, left)
+        self._run.live.progress(f"dumping: {size(self._passed)} of about {size(predicted)}", share, left)
