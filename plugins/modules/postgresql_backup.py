@@ -173,10 +173,12 @@ set:
   sample: 20261206T020000Z-1a2b
 """
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import backup, external, pgbackrest
+from ansible_collections.day2.ops.plugins.module_utils._backup import backup
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, run_module
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.maintenance import brake_spec
+from ansible_collections.day2.ops.plugins.module_utils._physical import external, pgbackrest
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import brake_spec
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import slot_spec
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.spec import postgresql_spec
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import store_spec
 
@@ -189,7 +191,7 @@ def spec() -> ArgumentSpec:
         required_if=[("engine", "pgbackrest", ["pgbackrest"]), ("engine", "external", ["external"])],
     )
     return postgresql_spec().merge(
-        store_spec(), brake_spec(), backup.options(), pgbackrest.options(), external.options(), engines
+        store_spec(), brake_spec(), slot_spec(), backup.options(), pgbackrest.options(), external.options(), engines
     )
 
 

@@ -216,7 +216,7 @@ remarks:
 from ansible_collections.day2.ops.plugins.module_utils._backup import verify
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.module import run_module
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.maintenance import brake_spec
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import brake_spec
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import store_spec
 
 

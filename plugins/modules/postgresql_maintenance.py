@@ -181,6 +181,8 @@ throughput:
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.module import run_module
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import maintenance
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import brake_spec
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import slot_spec
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.spec import postgresql_spec
 
 
@@ -188,7 +190,8 @@ def spec() -> ArgumentSpec:
     return postgresql_spec().merge(
         maintenance.scope_spec(),
         maintenance.policy_spec(),
-        maintenance.brake_spec(),
+        brake_spec(),
+        slot_spec(),
     )
 
 

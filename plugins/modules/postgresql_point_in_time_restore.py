@@ -147,8 +147,8 @@ copy:
     target_time: "2026-12-06T02:14:59Z"
 """
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import pitr
 from ansible_collections.day2.ops.plugins.module_utils._core.module import run_module
+from ansible_collections.day2.ops.plugins.module_utils._physical import pitr
 
 
 def main() -> None:

@@ -218,14 +218,15 @@ databases:
 
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.module import run_module
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.maintenance import brake_spec
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import brake_spec
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import slot_spec
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.spec import postgresql_spec
 from ansible_collections.day2.ops.plugins.module_utils._restore import restore
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import store_spec
 
 
 def spec() -> ArgumentSpec:
-    return postgresql_spec().merge(store_spec(), brake_spec(), restore.options())
+    return postgresql_spec().merge(store_spec(), brake_spec(), slot_spec(), restore.options())
 
 
 def main() -> None:

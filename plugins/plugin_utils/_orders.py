@@ -12,6 +12,7 @@ from typing import Any, Mapping, Optional
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError, Stopped
+from ansible_collections.day2.ops.plugins.module_utils._store.stop import read_stop
 
 RENEW_SECONDS = 60.0
 # A store that does not answer must not keep a stop order of the next poll waiting.
@@ -38,7 +39,7 @@ class Orders:
             if self._store is None:
                 patience = Deadline(clock.after(clock.now(), PATIENCE_SECONDS))
                 self._store = open_store(self._options, read_only=False, deadline=patience)
-            order = leases.read_stop(self._store, self._target, clock.now())
+            order = read_stop(self._store, self._target, clock.now())
             if order is not None:
                 return f"a stop was ordered for {order.scope}: {order.reason}"
             if self._lease and (self._renewed is None or time.monotonic() - self._renewed >= RENEW_SECONDS):

@@ -13,7 +13,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ import jsonschema
 import yaml
 
 from tests.lab.fixtures import Database
+from tests.lab.processes import wait_until
 
 TOP = Path(__file__).resolve().parents[2]
 SCHEMAS = {
@@ -194,13 +194,7 @@ def normal_vacuum(database: Database) -> None:
 
 def until(what: Callable[[], Any], why: str, seconds: float = 90) -> Any:
     """Wait for something to become true; returns it."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{why}: not within {seconds} s")
+    return wait_until(what, why, seconds, every=0.1)
 
 
 def at_work(database: Database, command: str = "VACUUM") -> list[tuple[Any, ...]]:

@@ -38,7 +38,7 @@ def prepare(estate: Estate, server: Postgres) -> None:
             "login_password": server.passwords[demo.BACKUP],
         },
         "postgresql_backup_verify_bin_dir": bin_dir,
-        "postgresql_backup_verify_identity_file": str(key.path),
+        "postgresql_backup_verify_identity_file": key.path,
     }
 
 

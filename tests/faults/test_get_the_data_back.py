@@ -54,7 +54,7 @@ class Night:
         bin_dir = self.server.tool("pg_dump").parent
         estate.vars |= {
             "postgresql_restore_bin_dir": str(bin_dir),
-            "postgresql_restore_identity_file": str(key.path),
+            "postgresql_restore_identity_file": key.path,
         }
         estate.inventory()
         self.tools = estate.folder / "tools"

@@ -16,6 +16,7 @@ import yaml
 
 from tests.faults.estate import Estate
 from tests.lab import demo
+from tests.lab.age import new_key
 from tests.lab.fixtures import Database
 from tests.lab.postgres import Postgres
 from tests.unit.plugins.module_utils._backup import sets
@@ -46,7 +47,7 @@ def shop(estate: Estate, pg18: Postgres, new_database: Callable[..., Database]) 
     database = new_database(pg18, extensions=())
     database.execute("CREATE TABLE orders (id int)", user=demo.OWNER)
     database.execute("INSERT INTO orders SELECT generate_series(1, 1000)", user=demo.OWNER)
-    key = sets.new_key(estate.folder)
+    key = new_key(estate.folder)
     sets.make_set(pg18, database.name, sets.folder_store(estate.store), HOST, recipients=[key.public])
     database.execute("DELETE FROM orders WHERE id > 10", user=demo.OWNER)
     estate.add(HOST, database.login())

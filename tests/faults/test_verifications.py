@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.day2.ops.plugins.module_utils._backup import catalogue
 from tests.faults.estate import Estate
 from tests.lab import demo
+from tests.lab.age import new_key
 from tests.lab.fixtures import Database
 from tests.lab.postgres import Postgres
 from tests.unit.plugins.module_utils._backup import sets
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.lab
 
 
 def test_verify_backups(estate: Estate, pg18: Postgres, new_database: Callable[..., Database]) -> None:
-    key, store = sets.new_key(estate.folder), sets.folder_store(estate.store)
+    key, store = new_key(estate.folder), sets.folder_store(estate.store)
     estate.vars |= {
         "postgresql_backup_verify_bin_dir": str(pg18.programs / "bin"),
         "postgresql_backup_verify_identity_file": key.path,

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
 import signal
 import sys
@@ -82,17 +83,15 @@ def _up(state: State, parts: list[str], scale: float) -> int:
                 return _status(state)
             state.clear()
         began = time.monotonic()
-        with Lab() as lab:
-            try:
-                state.begin(lab)
-                filled = _build(lab, parts, scale)
-                state.save(lab, parts, filled)
-                # From here on the servers stand on their own.
-                lab.release()
-            except BaseException:
-                lab.close()
-                state.clear()
-                raise
+        with Lab() as lab, contextlib.ExitStack() as undo:
+            undo.callback(state.clear)
+            undo.callback(lab.close)
+            state.begin(lab)
+            filled = _build(lab, parts, scale)
+            state.save(lab, parts, filled)
+            # From here on the servers stand on their own.
+            lab.release()
+            undo.pop_all()
     print(f"The lab is up after {time.monotonic() - began:.0f} s. Stop it with: python -m tests.lab down")
     return 0
 

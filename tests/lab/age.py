@@ -17,7 +17,7 @@ class Key:
     """``public`` is what encrypts, ``path`` the identity file that decrypts."""
 
     public: str
-    path: Path
+    path: str
 
 
 def new_key(folder: Path, name: str = "identity.txt") -> Key:
@@ -26,4 +26,4 @@ def new_key(folder: Path, name: str = "identity.txt") -> Key:
     path = folder / name
     path.touch(0o600)
     path.write_text(f"# public key: {secret.to_public()}\n{secret}\n", encoding="utf-8")
-    return Key(str(secret.to_public()), path)
+    return Key(str(secret.to_public()), str(path))

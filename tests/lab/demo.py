@@ -227,10 +227,9 @@ def fill(
         try:
             for stream in [pool.submit(filler.audit), pool.submit(filler.workflows)]:
                 stream.result()
-        except BaseException:
+        finally:
             # Or a Ctrl-C would wait for statements of many seconds.
             filler.cancel()
-            raise
     say("foreign keys, two years of neglect")
     filler.run(_KEYS)
     filler.neglect()

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .sweep import started_at
 
@@ -77,12 +78,17 @@ def free_port() -> int:
     raise LabError("Failed to find a free port: 500 ports tried")
 
 
-def wait_until(ready: Callable[[], bool], what: str, seconds: float = 30.0, every: float = 0.02) -> None:
-    """Poll until ready; LabError names what did not come."""
+def wait_until(
+    ready: Callable[[], Any], what: str = "it to come to that", seconds: float = 30.0, every: float = 0.02
+) -> Any:
+    """What ``ready`` returns once that is true; :class:`LabError` when it does not come to that in time."""
     end = time.monotonic() + seconds
-    while not ready():
+    while True:
+        found = ready()
+        if found:
+            return found
         if time.monotonic() > end:
-            raise LabError(f"Failed to wait for {what}: not so after {seconds:.0f} s")
+            raise LabError(f"Failed to wait for {what}: it took more than {seconds:.0f} s.")
         time.sleep(every)
 
 

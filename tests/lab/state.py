@@ -178,7 +178,7 @@ def _variables(lab: Lab, demo: dict[str, Any]) -> dict[str, Any]:
     """What inventories/demo reads: one dictionary `lab`, one key per kind, below it one per server."""
     variables: dict[str, Any] = {"root": str(lab.root), "postgresql": {}, "pgbouncer": {}, "redis": {}, "s3": {}}
     key = new_key(lab.root)
-    variables["age"] = {"recipient": key.public, "identity_file": str(key.path)}
+    variables["age"] = {"recipient": key.public, "identity_file": key.path}
     variables["pgbackrest"] = {
         name: one.options() | {"server": one.postgres.name, "copies": str(one.copies)}
         for name, one in lab.repositories.items()

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from tests.unit.plugins.module_utils._backup.test_backup import place, random_rows, through, until
+from tests.lab.processes import wait_until as until
+from tests.unit.plugins.module_utils._backup.test_backup import place, random_rows, through
 
 pytestmark = pytest.mark.lab
 __all__ = ["place", "random_rows"]

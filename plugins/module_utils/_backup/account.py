@@ -60,6 +60,12 @@ def by_id(uid: int) -> Account:
     return Account(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir)
 
 
+def exists(name: str) -> bool:
+    with contextlib.suppress(KeyError):
+        return bool(pwd.getpwnam(name))
+    return False
+
+
 def chosen(name: Optional[str], option: str) -> Account:
     """The user called ``name``, by default ourselves. :class:`BadInput` for root and for one we cannot become."""
     if name is None:

@@ -21,13 +21,13 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import (
     OpsError,
     Refused,
     StoreError,
+    name_failure,
 )
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import preflight
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, brake_of
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.maintenance import brake_of
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote, spell
 from ansible_collections.day2.ops.plugins.module_utils._store.base import MANIFEST, Store
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
@@ -71,8 +71,6 @@ def options() -> ArgumentSpec:
             "recipients": {"type": "list", "elements": "str", "default": []},
             "bin_dir": {"type": "path"},
             "lock_timeout": {"type": "float", "default": 10.0},
-            "server_slots": {"type": "int", "default": 1},
-            "slot_wait": {"type": "float", "default": 60.0},
         }
     )
 
@@ -133,10 +131,7 @@ def _backup(run: Run, sealing: dump.Sealing, found: Found) -> None:
         if doomed:
             found.state = replace(found.state, locked=_locked(store, doomed))
             found.steps = plan.plan(found.state, found.policy)
-        if found.steps and found.steps[0].chosen is None:
-            holder = locks.slot(run.params["server_slots"], 0 if run.check_mode else run.params["slot_wait"])
-            if holder:
-                records.defer(found.steps[0].action, holder)
+        locks.slot([step.action for step in found.steps if step.chosen is None])
         if not run.check_mode:
             _act(run, store, tools, server, sealing, brake, found)
     sets = found.state.sets if run.check_mode else tuple(catalogue.read_all(store, run.target))
@@ -212,20 +207,14 @@ def _act(
             return
         except OpsError as error:
             records.fail(step.action, str(error))
-            raise _named(error, server) from error
+            name_failure(error, f"back up {server.database}")
+            raise
         found.taken = written["id"]
         records.finish(step.action, _measured(written))
 
 
 def _predicted(found: Found) -> int:
     return found.state.logical_bytes if found.state else 0
-
-
-def _named(error: OpsError, server: preflight.Server) -> OpsError:
-    """The same error, saying what failed where it does not."""
-    if isinstance(error, StoreError) or str(error).startswith(("Failed", "Stopped")):
-        return error
-    return type(error)(f"Failed to back up {server.database}: {error}", **error.result)
 
 
 def _measured(written: dict[str, Any]) -> dict[str, Any]:

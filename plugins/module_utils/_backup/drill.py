@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any, Callable, Iterator, Mapping, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._backup import archive, fetch, inert, scratch
+from ansible_collections.day2.ops.plugins.module_utils._backup.census import Census, take_census
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard
 from ansible_collections.day2.ops.plugins.module_utils._backup.load import conninfo
 from ansible_collections.day2.ops.plugins.module_utils._backup.tools import Program, Tools, environment
@@ -23,6 +24,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import preflight, trouble
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, BrakePolicy
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, compose, connect
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.extensions import lacking
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import size
 
@@ -42,12 +44,6 @@ SELECT datname AS name, shobj_description(oid, 'pg_database') AS comment FROM pg
  WHERE starts_with(datname, %s) AND pg_has_role(datdba, 'USAGE')
 """
 _ROLE = "SELECT rolsuper AS super, rolcreatedb AS createdb, rolname AS name FROM pg_roles WHERE rolname = current_user"
-_LACKING = """
-SELECT w.name, v.version IS NULL AS missing, coalesce(v.superuser AND NOT v.trusted, false) AS superuser
-  FROM unnest(%s::text[]) AS w(name) LEFT JOIN pg_available_extensions a ON a.name = w.name
-  LEFT JOIN pg_available_extension_versions v ON v.name = a.name AND v.version = a.default_version
- WHERE v.version IS NULL OR (v.superuser AND NOT v.trusted)
-"""
 
 
 @dataclass
@@ -175,17 +171,16 @@ def _require_version(session: Session, found: preflight.Server, manifest: fetch.
 def require_extensions(session: Session, manifest: fetch.Manifest, *, superuser: bool) -> None:
     """:class:`Refused` when extensions of the set cannot be made there: that says nothing about the set."""
     wanted = [one["name"] for one in manifest["extensions"] if one["name"] not in {*inert.SCHEDULERS, "plpgsql"}]
-    rows = session.rows(_LACKING, [wanted])
-    missing = [row["name"] for row in rows if row["missing"]]
-    if missing:
+    lacks = lacking(session, wanted)
+    if lacks.missing:
         raise Refused(
             f"Failed to verify the set on {session.place}: it needs extensions that are not installed there: "
-            f"{', '.join(missing)}. Install their packages, or set verify_host to a server that has them."
+            f"{', '.join(lacks.missing)}. Install their packages, or set verify_host to a server that has them."
         )
-    if rows and not superuser:
+    if lacks.superuser and not superuser:
         raise Refused(
             f"Failed to verify the set on {session.place}: only a superuser may make these extensions: "
-            f"{', '.join(row['name'] for row in rows)}. Give one as verify_host.login_user, or leave verify_host out."
+            f"{', '.join(lacks.superuser)}. Give one as verify_host.login_user, or leave verify_host out."
         )
 
 
@@ -250,9 +245,9 @@ def dump_structure(run: Run, guard: Guard, tools: Tools, place: Place) -> archiv
     """What the restored database defines, as pg_dump sees it."""
     arguments = [tools.path("pg_dump"), "-Fc", "-Z0", "--schema-only", "--no-password"]
     arguments += [f"--dbname={conninfo(place.database)}"]
-    census = archive.Census()
+    census = Census()
     with Program(run, guard, arguments, environment(run, place.params, "structure", place.database)) as program:
-        for _piece in archive.take_census(program.output(), census):
+        for _piece in take_census(program.output(), census):
             pass
     if census.toc is None:
         raise AssertionError("Contract violation: a census without contents")

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Iterable, Iterator, Mapping, Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import archive, catalogue, codec, manifest
+from ansible_collections.day2.ops.plugins.module_utils._backup import catalogue, codec, manifest
+from ansible_collections.day2.ops.plugins.module_utils._backup.census import Census, take_census
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard
 from ansible_collections.day2.ops.plugins.module_utils._backup.tools import Program, Tools, environment
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
@@ -79,10 +80,10 @@ def take(
             watched = stack.enter_context(contextlib.closing(connect(run, "watch")))
             looking = _Look(run, brake, watched, dump, dump_env["PGAPPNAME"], held.began)
             stack.enter_context(looking.watching(predicted))
-            census = archive.Census()
+            census = Census()
             parts = {
                 manifest.part("database.dump", sealing.method): codec.seal(
-                    archive.take_census(looking.through(dump.output()), census), sealing.keys
+                    take_census(looking.through(dump.output()), census), sealing.keys
                 ),
                 manifest.part("globals.sql", sealing.method): codec.seal(
                     _globals(run, guard, tools, globals_env, passwords), sealing.keys

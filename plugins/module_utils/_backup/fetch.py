@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._backup import archive, codec
+from ansible_collections.day2.ops.plugins.module_utils._backup.census import Census, take_census
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import (
     BadInput,
     OpsError,
@@ -126,8 +127,8 @@ def spool(
     name = part_of(manifest, DUMP)
     check_sizes(store, prefix, manifest)
     path = os.path.join(folder, ARCHIVE)
-    census = archive.Census()
-    pieces = archive.take_census(opened(store, prefix, manifest, name, identities), census)
+    census = Census()
+    pieces = take_census(opened(store, prefix, manifest, name, identities), census)
     try:
         with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "r+b") as file:
             for piece in pieces:
@@ -190,7 +191,7 @@ def check_sizes(store: Store, prefix: str, manifest: Manifest) -> None:
             raise BrokenSet(f"its part {name} is {words}, and was {amount(part['size'])} when it was written")
 
 
-def compare_census(manifest: Manifest, census: archive.Census) -> None:
+def compare_census(manifest: Manifest, census: Census) -> None:
     """:class:`BrokenSet` when the archive does not hold what the manifest says. Pure."""
     toc = census.toc
     if toc is None:

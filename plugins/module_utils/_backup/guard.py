@@ -12,10 +12,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import tempfile
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Optional
+from typing import Iterator, Optional
+
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
 
 PATIENCE_SECONDS = 5.0
 
@@ -127,6 +130,24 @@ def remove(path: str) -> None:
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
     shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def workplace(guard: Guard, base: Optional[str], option: str, prefix: str) -> Iterator[str]:
+    """A folder of our own in ``base``, which goes whatever happens. :class:`BadInput` names ``option``."""
+    place = base or tempfile.gettempdir()
+    try:
+        path = os.path.realpath(tempfile.mkdtemp(prefix=prefix, dir=place))
+    except OSError as error:
+        raise BadInput(
+            f"{option}: no folder can be made in {place} ({error.strerror}); give one that is there and ours."
+        ) from None
+    guard.folder(path)
+    try:
+        yield path
+    finally:
+        remove(path)
+        guard.folder_removed(path)
 
 
 def inhabitants(path: str) -> list[int]:

@@ -15,11 +15,7 @@ from typing import Any, Callable, Mapping, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._backup.archive import Entry
 from ansible_collections.day2.ops.plugins.module_utils._backup.fetch import (
-    BrokenSet,
     Spooled,
-    keys_for,
-    read_globals,
-    spool,
 )
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard
 from ansible_collections.day2.ops.plugins.module_utils._backup.tools import (
@@ -33,21 +29,6 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsEr
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import duration, size
-
-__all__ = [
-    "SCRATCH",
-    "BrokenSet",
-    "LoadFailed",
-    "LoadResult",
-    "Said",
-    "Spooled",
-    "elsewhere",
-    "judge",
-    "keys_for",
-    "load",
-    "read_globals",
-    "spool",
-]  # fmt: skip
 
 ACTION = "restore"
 TICK_SECONDS = 0.1

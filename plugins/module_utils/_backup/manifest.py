@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Mapping, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._backup import archive
+from ansible_collections.day2.ops.plugins.module_utils._backup.census import Census
 from ansible_collections.day2.ops.plugins.module_utils._backup.codec import SUFFIX
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import StoreError
@@ -81,7 +82,7 @@ def _database(version: int) -> str:
 
 def build(
     known: Mapping[str, Any],
-    census: archive.Census,
+    census: Census,
     server: Server,
     *,
     id_: str,
@@ -127,7 +128,7 @@ def build(
     }
 
 
-def rows_of(census: archive.Census) -> list[Row]:
+def rows_of(census: Census) -> list[Row]:
     """The rows of each table in an archive, in the order of the archive."""
     tables = census.toc.tables() if census.toc else []
     return [{"name": spell(entry.namespace, entry.tag), "rows": census.rows.get(entry.dump_id, 0)} for entry in tables]

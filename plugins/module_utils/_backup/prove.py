@@ -22,7 +22,7 @@ from ansible_collections.day2.ops.plugins.module_utils._backup import (
     scratch,
     verify_plan,
 )
-from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard
+from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard, workplace
 from ansible_collections.day2.ops.plugins.module_utils._backup.tools import Tools
 from ansible_collections.day2.ops.plugins.module_utils._core import clock, records
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
@@ -80,7 +80,7 @@ def prove(run: Run, site: Site, found: Found) -> None:
     began, manifest = time.monotonic(), site.manifest
     with contextlib.ExitStack() as stack:
         guard = stack.enter_context(Guard())
-        folder = stack.enter_context(scratch.workplace(guard, run.params["scratch_dir"]))
+        folder = stack.enter_context(workplace(guard, run.params["scratch_dir"], "scratch_dir", scratch.PREFIX))
         need = int(manifest["logical_bytes"]) + fetch.MARGIN_BYTES
         own = not run.params["verify_host"]
         fetch.need_space(folder, need + (scratch.need(manifest) if own else 0), "scratch_dir", "the restore")

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Optional
 
+from ansible_collections.day2.ops.plugins.module_utils._backup.account import Account, by_id, chosen, exists
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard, remove
 from ansible_collections.day2.ops.plugins.module_utils._backup.tools import Program, Tools, last_words
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused
@@ -72,15 +71,6 @@ SETTINGS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Account:
-    """The system user that the server runs as."""
-
-    name: str
-    uid: int
-    gid: int
-
-
-@dataclass(frozen=True)
 class Scratch:
     """A running server: ``params`` connect to it, ``isolated`` says whether it has no network at all."""
 
@@ -89,35 +79,12 @@ class Scratch:
     isolated: bool
 
 
-def account_of(name: Optional[str]) -> Optional[Account]:
-    """Whom to run as: None for ourselves. PostgreSQL refuses root. Raises :class:`BadInput`."""
+def account_of(name: Optional[str]) -> Account:
+    """Whom to run as: ourselves, unless we are root, as whom PostgreSQL does not run. Raises :class:`BadInput`."""
     if os.geteuid() != 0:
-        return None
-    for each in [name] if name else USERS:
-        with contextlib.suppress(KeyError):
-            found = pwd.getpwnam(each)
-            if found.pw_uid == 0:
-                raise BadInput("scratch_user: PostgreSQL does not run as root; give another user.")
-            return Account(each, found.pw_uid, found.pw_gid)
-    raise BadInput(f"scratch_user: there is no user {name or USERS[0]} on this host; give one that is there.")
-
-
-@contextlib.contextmanager
-def workplace(guard: Guard, scratch_dir: Optional[str]) -> Iterator[str]:
-    """A folder of our own, which goes whatever happens."""
-    base = scratch_dir or tempfile.gettempdir()
-    try:
-        path = os.path.realpath(tempfile.mkdtemp(prefix=PREFIX, dir=base))
-    except OSError as error:
-        raise BadInput(
-            f"scratch_dir: no folder can be made in {base} ({error.strerror}); give one that is there and ours."
-        ) from None
-    guard.folder(path)
-    try:
-        yield path
-    finally:
-        remove(path)
-        guard.folder_removed(path)
+        return by_id(os.geteuid())
+    known = [each for each in USERS if name is None and exists(each)]
+    return chosen(name or (known or USERS)[0], "scratch_user")
 
 
 def check_programs(tools: Tools, major: int) -> None:
@@ -134,12 +101,12 @@ def check_programs(tools: Tools, major: int) -> None:
     )
 
 
-def check_reachable(folder: str, account: Optional[Account]) -> None:
+def check_reachable(folder: str, account: Account) -> None:
     """:class:`BadInput` when the server's user could not enter, or the path is too long for a socket."""
     if len(os.path.join(folder, "server", f".s.PGSQL.{PORT}").encode()) > SOCKET_BYTES:
         raise BadInput(f"scratch_dir: {os.path.dirname(folder)} is too long for a socket; give a folder nearer to /.")
     place = os.path.dirname(folder)
-    while account is not None:
+    while not account.ours:
         found = os.stat(place)
         if not (found.st_mode & 0o001 or (found.st_uid == account.uid and found.st_mode & 0o100)):
             raise BadInput(
@@ -151,12 +118,12 @@ def check_reachable(folder: str, account: Optional[Account]) -> None:
 
 
 @contextlib.contextmanager
-def server(run: Run, guard: Guard, tools: Tools, folder: str, account: Optional[Account]) -> Iterator[Scratch]:
-    """Make and start a server in ``folder`` (of :func:`workplace`), and end it."""
+def server(run: Run, guard: Guard, tools: Tools, folder: str, account: Account) -> Iterator[Scratch]:
+    """Make and start a server in ``folder`` (of :func:`guard.workplace`), and end it."""
     check_reachable(folder, account)
     home, password = os.path.join(folder, "server"), secrets.token_urlsafe(24)
     os.mkdir(home, 0o700)
-    if account is not None:
+    if not account.ours:
         os.chmod(folder, 0o711)
         os.chown(home, account.uid, account.gid)
     run.live.progress("making the scratch server")
@@ -180,7 +147,7 @@ def server(run: Run, guard: Guard, tools: Tools, folder: str, account: Optional[
         remove(home)
 
 
-def _initialise(run: Run, guard: Guard, tools: Tools, home: str, password: str, account: Optional[Account]) -> None:
+def _initialise(run: Run, guard: Guard, tools: Tools, home: str, password: str, account: Account) -> None:
     secret = os.path.join(home, "password")
     with open(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         file.write(password)
@@ -189,9 +156,9 @@ def _initialise(run: Run, guard: Guard, tools: Tools, home: str, password: str, 
         tools.path("initdb"), "-D", data, "-U", SUPERUSER, "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions",
         "--auth=scram-sha-256", f"--pwfile={secret}", *(["--no-data-checksums"] if tools.major >= 18 else []),
     ]  # fmt: skip
-    if account is not None:
+    if not account.ours:
         os.chown(secret, account.uid, account.gid)
-    with Program(run, guard, arguments, _environment(tools), cwd=home, umask=0o077, **_as(account)) as program:
+    with Program(run, guard, arguments, _environment(tools), cwd=home, umask=0o077, **account.process()) as program:
         program.finish()
     os.unlink(secret)
     # Nobody but us, whatever roles the set brings.
@@ -199,25 +166,19 @@ def _initialise(run: Run, guard: Guard, tools: Tools, home: str, password: str, 
         file.write(f"local all {SUPERUSER} scram-sha-256\n")
 
 
-def _as(account: Optional[Account]) -> dict[str, Any]:
-    return {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
-
-
-def _launcher(account: Optional[Account]) -> tuple[list[str], dict[str, Any], bool]:
+def _launcher(account: Account) -> tuple[list[str], dict[str, Any], bool]:
     """What comes before the server's own command, as whom it is started, and whether it then has no network.
 
     Only root may give up the network first and its rights then; others need a namespace of users, where allowed.
     """
     program = shutil.which("unshare", path="/usr/bin:/bin:/usr/sbin")
     if program:
-        rights = (
-            ["--user", "--map-current-user"] if account is None else ["-G", str(account.gid), "-S", str(account.uid)]
-        )
+        rights = ["--user", "--map-current-user"] if account.ours else ["-G", str(account.gid), "-S", str(account.uid)]
         words = [program, "--net", "--ipc", *rights, "--"]
         # Containers and kernels may forbid it.
         if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0:
             return words, {}, True
-    return [], _as(account), False
+    return [], account.process(), False
 
 
 def _environment(tools: Tools) -> dict[str, str]:

@@ -26,7 +26,6 @@ from ansible_collections.day2.ops.plugins.module_utils._backup.tools import find
 from ansible_collections.day2.ops.plugins.module_utils._core import clock, records
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import (
-    BadInput,
     Braked,
     Expired,
     OpsError,
@@ -36,6 +35,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import (
     StoreError,
     StoreMissing,
     StoreUnreachable,
+    name_failure,
 )
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.spec import postgresql_spec
@@ -120,11 +120,8 @@ def _verify(run: Run, found: Found) -> None:
         found.verified = None
         if action["started"]:
             records.fail(action, str(error))
-        if isinstance(error, (StoreError, BadInput)) or str(error).startswith(("Failed", "Stopped")):
-            raise
-        named = OpsError(f"Failed to verify {chosen.id} of {run.target}: {error}", **error.result)
-        named.kind = error.kind
-        raise named from error
+        name_failure(error, f"verify {chosen.id} of {run.target}")
+        raise
 
 
 def _read_manifest(store: Store, chosen: catalogue.BackupSet) -> fetch.Manifest:

@@ -80,3 +80,9 @@ class StoreUnreachable(StoreError):
     """The store does not answer in time."""
 
     kind = "unreachable"
+
+
+def name_failure(error: OpsError, what: str) -> None:
+    """Let the error say what failed where it does not: "Failed to <what>: ...". Those of store and options do."""
+    if not isinstance(error, (StoreError, BadInput)) and not str(error).startswith(("Failed", "Stopped")):
+        error.args = (f"Failed to {what}: {error}",)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Optional, Sequence
+from typing import Any, Mapping, Optional, Sequence
 
+from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.brake import GO, STOP, Limit, judge_brake
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import Braked, Refused, Stopped
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
@@ -52,6 +53,26 @@ class BrakePolicy:
             Limit("lag_bytes", behind, lag_bytes, _twice(lag_bytes), required=must),
             Limit("disk", "{value:.0f} bytes of disk are free (limit {limit:.0f})", free, free, "below", must),
         ]
+
+
+def brake_spec() -> ArgumentSpec:
+    """Option ``brake``: shared by all modules that put load on a server."""
+    given = BrakePolicy()
+    options = {
+        "blocked_sessions": {"type": "int", "default": given.blocked_sessions},
+        "replica_lag": {"type": "float", "default": given.replica_lag},
+        "replica_lag_bytes": {"type": "int", "default": given.replica_lag_bytes},
+        "disk_capacity_bytes": {"type": "int"},
+        "disk_free_bytes": {"type": "int"},
+        "wait": {"type": "float", "default": given.wait},
+        "required": {"type": "bool", "default": given.required},
+    }
+    return ArgumentSpec({"brake": {"type": "dict", "apply_defaults": True, "options": options}})
+
+
+def brake_of(params: Mapping[str, Any]) -> BrakePolicy:
+    """From the options of :func:`brake_spec`, and ``lock_timeout``."""
+    return BrakePolicy(lock_timeout=params["lock_timeout"], **params["brake"])
 
 
 _LOAD = """

@@ -11,10 +11,12 @@ purpose holds that purpose's lock shared meanwhile, so neither can begin while t
 from __future__ import annotations
 
 import time
-from typing import Optional
+from typing import Any, Mapping, Optional, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import Refused, Stopped
+from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Refused, Stopped
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
+from ansible_collections.day2.ops.plugins.module_utils._core.records import Action, defer
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import (
     Row,
     Session,
@@ -52,6 +54,22 @@ SELECT l.pid, a.application_name AS application, extract(epoch FROM now() - a.ba
 """
 
 
+def slot_spec() -> ArgumentSpec:
+    """How heavy work shares the server with that of other runs: options of all modules that do some."""
+    return ArgumentSpec(
+        {"server_slots": {"type": "int", "default": 1}, "slot_wait": {"type": "float", "default": 60.0}}
+    )
+
+
+def check_slots(params: Mapping[str, Any]) -> None:
+    """:class:`BadInput` for what cannot be meant."""
+    for name in ("lock_timeout", "server_slots"):
+        if params[name] <= 0:
+            raise BadInput(f"{name}: {params[name]} is too little; give a number above 0.")
+    if params["slot_wait"] < 0:
+        raise BadInput(f"slot_wait: {params['slot_wait']} is negative; give 0 or more.")
+
+
 class Locks:
     """The locks of one run on one database (``oid``), on a dedicated session to lock_db. Close it to release them.
 
@@ -87,9 +105,16 @@ class Locks:
         for name in EXCLUDES[kind]:
             self._release(name, self._oid, True)
 
-    def slot(self, slots: int, wait: float) -> Optional[str]:
-        """One of the server's slots for heavy work, waited for at most ``wait`` seconds; who has them, or None."""
-        until = time.monotonic() + wait
+    def slot(self, actions: Sequence[Action]) -> None:
+        """One of the server's slots for heavy work, where any of it is planned; deferred when others keep them all."""
+        heavy = [action for action in actions if action["status"] == "planned"]
+        holder = self._slot() if heavy else None
+        for action in heavy if holder else []:
+            defer(action, str(holder))
+
+    def _slot(self) -> Optional[str]:
+        slots = self._run.params["server_slots"]
+        until = time.monotonic() + (0 if self._look else self._run.params["slot_wait"])
         while True:
             holders = [self._try("slot", number, False) for number in range(slots)] if not self._has_slot() else [None]
             if None in holders:

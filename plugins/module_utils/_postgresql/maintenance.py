@@ -6,27 +6,24 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from dataclasses import dataclass, fields
-from typing import Any, Callable, Mapping, Optional
+from typing import Any, Mapping, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core import records
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Stopped
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import plan, preflight, read
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.apply import Site, act
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, BrakePolicy
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, BrakePolicy, brake_of
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks, check_slots
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import OPERATIONS, RATES, Policy, State, Table
 
 MODULE = "postgresql_maintenance"
 # Purposes of work, for which a preflight can be made: the lock and the module whose grants are needed.
 PURPOSES = {"maintenance": ("maintain", MODULE)}
 HEAVY = ("vacuum", "reindex")
-# How long an answer to "is it still the same server?" is good.
-IDENTITY_SECONDS = 10.0
 VERBS = {"vacuum": "vacuum", "analyze": "analyze", "reindex": "rebuild", "drop_index": "drop"}
 
 
@@ -34,21 +31,6 @@ def scope_spec() -> ArgumentSpec:
     """Which tables: shared by the modules that work on tables."""
     texts = {"type": "list", "elements": "str", "default": []}
     return ArgumentSpec({"schemas": texts, "tables": texts})
-
-
-def brake_spec() -> ArgumentSpec:
-    """Option ``brake``: shared by all modules that put load on a server."""
-    given = BrakePolicy()
-    options = {
-        "blocked_sessions": {"type": "int", "default": given.blocked_sessions},
-        "replica_lag": {"type": "float", "default": given.replica_lag},
-        "replica_lag_bytes": {"type": "int", "default": given.replica_lag_bytes},
-        "disk_capacity_bytes": {"type": "int"},
-        "disk_free_bytes": {"type": "int"},
-        "wait": {"type": "float", "default": given.wait},
-        "required": {"type": "bool", "default": given.required},
-    }
-    return ArgumentSpec({"brake": {"type": "dict", "apply_defaults": True, "options": options}})
 
 
 def policy_spec() -> ArgumentSpec:
@@ -70,8 +52,6 @@ def policy_spec() -> ArgumentSpec:
         {
             **options,
             "index_probe_bytes": {"type": "int", "default": 1 << 30},
-            "server_slots": {"type": "int", "default": 1},
-            "slot_wait": {"type": "float", "default": 60.0},
             "throughput": {"type": "dict", "options": rates, "default": {}},
             "assume_actions": {"type": "list", "elements": "dict", "default": []},
         }
@@ -83,18 +63,12 @@ def policy_of(params: Mapping[str, Any]) -> Policy:
     for name in ("vacuum_dead_ratio", "analyze_ratio", "index_bloat_ratio"):
         if not 0 < params[name] <= 1:
             raise BadInput(f"{name}: {params[name]} is not a ratio; give a number above 0 and up to 1, such as 0.1.")
-    for name in ("lock_timeout", "server_slots"):
-        if params[name] <= 0:
-            raise BadInput(f"{name}: {params[name]} is too little; give a number above 0.")
+    check_slots(params)
     for one in fields(Policy):
         if one.name != "operations" and params[one.name] < 0:
             raise BadInput(f"{one.name}: {params[one.name]} is negative; give 0 or more.")
     values = {one.name: params[one.name] for one in fields(Policy)}
     return Policy(**{**values, "operations": frozenset(params["operations"])})
-
-
-def brake_of(params: Mapping[str, Any]) -> BrakePolicy:
-    return BrakePolicy(lock_timeout=params["lock_timeout"], **params["brake"])
 
 
 @dataclass
@@ -165,12 +139,21 @@ def _maintain(run: Run, policy: Policy, found: Found, stack: contextlib.ExitStac
         state = plan.obstructed(state, {kind: holder for kind in OPERATIONS if (holder := locks.exclude(kind))})
     found.state = plan.assume(state, run.params["assume_actions"])
     found.steps = plan.plan(found.state, policy, run.deadline.left())
-    _take_slot(run, locks, found.steps)
+    locks.slot([step.action for step in found.steps if step.kind in HEAVY])
     if run.check_mode or not any(step.action["status"] == "planned" for step in found.steps):
         return
     worker = stack.enter_context(contextlib.closing(connect(run, "work", act=True)))
     worker.control = control
-    site = Site(run, policy, worker, control, locks, brake, _same(run, server), found.rates)
+    site = Site(
+        run,
+        policy,
+        worker,
+        control,
+        locks,
+        brake,
+        preflight.same_server(run, server, fresh=preflight.IDENTITY_SECONDS),
+        found.rates,
+    )
     act(site, found.steps)
 
 
@@ -206,29 +189,3 @@ def find(
         rates=rates,
         disk_free=disk_free,
     )
-
-
-def _take_slot(run: Run, locks: Locks, steps: list[plan.Step]) -> None:
-    heavy = [step for step in steps if step.action["status"] == "planned" and step.kind in HEAVY]
-    if not heavy:
-        return
-    holder = locks.slot(run.params["server_slots"], 0 if run.check_mode else run.params["slot_wait"])
-    for step in heavy if holder else []:
-        records.defer(step.action, str(holder))
-
-
-def _same(run: Run, server: preflight.Server) -> Callable[[], None]:
-    """Asks over a new connection, because an old one stays with the old server when the name has moved on."""
-    asked = time.monotonic()
-
-    def ask() -> None:
-        nonlocal asked
-        if time.monotonic() - asked < IDENTITY_SECONDS:
-            return
-        with contextlib.closing(connect(run, "identity")) as session:
-            why = preflight.moved(server, preflight.read_server(session))
-        if why:
-            raise Stopped(f"Stopped: {why}, so this is not the server that was planned for.")
-        asked = time.monotonic()
-
-    return ask

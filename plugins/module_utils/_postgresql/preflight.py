@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from dataclasses import dataclass
-from typing import Any, Optional, Sequence
+from typing import Any, Callable, Optional, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import Refused
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import Refused, Stopped
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import grants, spec, trouble, types
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, refuse_pooler
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect, refuse_pooler
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Table
 
 OLDEST = 140000
+# How long an answer to "is it still the same server?" is good where it is asked often.
+IDENTITY_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,24 @@ def moved(before: Server, after: Server) -> Optional[str]:
     if before.oid != after.oid:
         return f"the database {before.database} is another one now"
     return None
+
+
+def same_server(run: Run, before: Server, *, database: Optional[str] = None, fresh: float = 0.0) -> Callable[[], None]:
+    """Asks, over a new connection because an old one stays with the old server when the name has moved on, whether
+    the same server still answers: :class:`Stopped` when not. An answer is good for ``fresh`` seconds."""
+    asked = time.monotonic()
+
+    def ask() -> None:
+        nonlocal asked
+        if time.monotonic() - asked < fresh:
+            return
+        with contextlib.closing(connect(run, "identity", database=database)) as session:
+            why = moved(before, read_server(session))
+        if why:
+            raise Stopped(f"Stopped: {why}, so this is not the server that was planned for.")
+        asked = time.monotonic()
+
+    return ask
 
 
 def preflight(run: Run, session: Session, module: str, *, standby: bool = False) -> tuple[Server, list[Check]]:

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Iterator, Mapping, Optional
+from typing import Any, Callable, Mapping, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._backup import compare, drill, fetch, inert, load
 from ansible_collections.day2.ops.plugins.module_utils._backup import types as set_types
 from ansible_collections.day2.ops.plugins.module_utils._backup.archive import Entry, Toc
-from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard
+from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard, workplace
 from ansible_collections.day2.ops.plugins.module_utils._backup.tools import Tools
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused, Stopped
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError, Refused, Stopped
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check, Scalar
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import trouble
@@ -38,6 +36,7 @@ from ansible_collections.day2.ops.plugins.module_utils._store.base import Store
 
 # What a restored database must not inherit while it is filled: settings of the role that restores.
 FILLING = {"maintenance_work_mem": "256MB", "synchronous_commit": "off", "default_transaction_read_only": "off"}
+PREFIX = "day2-restore-"
 CREATE_SECONDS = 600.0
 DROP_SECONDS = 120.0
 
@@ -78,7 +77,7 @@ def restore(
     bench.brake.clear()
     made = create(bench, wanted, name, mark)
     try:
-        with _folder(bench) as folder:
+        with workplace(bench.guard, bench.run.params["spool_dir"], "spool_dir", PREFIX) as folder:
             result = _fill(bench, source, name, folder)
         _analyze(bench, name)
         checks = _compare(bench, source, name, rescue=bool(mark.tables))
@@ -137,22 +136,6 @@ def create(bench: Bench, wanted: facts.Facts, name: str, mark: Mark) -> Database
         )
     )
     return marked
-
-
-@contextlib.contextmanager
-def _folder(bench: Bench) -> Iterator[str]:
-    """A folder of our own, which goes with us: in spool_dir, or a small one where nothing is spooled."""
-    place = bench.run.params["spool_dir"]
-    try:
-        folder = tempfile.mkdtemp(prefix="day2-restore-", dir=place)
-    except OSError as error:
-        raise BadInput(f"spool_dir: {place} cannot be used ({error.strerror}); give a folder that is there.") from None
-    bench.guard.folder(folder)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        bench.guard.folder_removed(folder)
 
 
 def _fill(bench: Bench, source: Source, name: str, folder: str) -> load.LoadResult:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Collection, Iterable, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import archive, fetch, inert
+from ansible_collections.day2.ops.plugins.module_utils._backup import fetch, inert
 from ansible_collections.day2.ops.plugins.module_utils._backup.archive import Entry, Toc
+from ansible_collections.day2.ops.plugins.module_utils._backup.census import Census, take_census
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import Refused
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.extensions import lacking
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote, spell
 from ansible_collections.day2.ops.plugins.module_utils._store.base import Store
 
@@ -34,12 +36,6 @@ SELECT rolname AS name, pg_has_role(oid, 'USAGE') AND pg_has_role(oid, {acting})
 _SETTABLE = """
 SELECT w.name FROM unnest(%s::text[]) AS w(name) LEFT JOIN pg_settings s ON lower(s.name) = lower(w.name)
  WHERE coalesce(s.context, '') <> 'user' AND NOT {granted}
-"""
-_EXTENSIONS = """
-SELECT w.name, v.version IS NULL AS missing
-  FROM unnest(%s::text[]) AS w(name) LEFT JOIN pg_available_extensions a ON a.name = w.name
-  LEFT JOIN pg_available_extension_versions v ON v.name = a.name AND v.version = a.default_version
- WHERE v.version IS NULL OR (v.superuser AND NOT v.trusted)
 """
 
 
@@ -91,8 +87,8 @@ def contents(store: Store, prefix: str, manifest: fetch.Manifest, identities: An
     """What the archive of a set holds, from its beginning: a few mebibytes at most are fetched."""
     fetch.check_sizes(store, prefix, manifest)
     name = fetch.part_of(manifest, fetch.DUMP)
-    census = archive.Census()
-    for _piece in archive.take_census(fetch.opened(store, prefix, manifest, name, identities), census):
+    census = Census()
+    for _piece in take_census(fetch.opened(store, prefix, manifest, name, identities), census):
         if census.toc is not None:
             return census.toc
     raise fetch.BrokenSet(f"its part {name} has no contents")
@@ -167,17 +163,16 @@ def is_about(text: str, name: str) -> bool:
 def require_extensions(session: Session, entries: Iterable[Entry], there: Collection[str], superuser: bool) -> None:
     """:class:`Refused` when something of the set cannot be made here. ``there``: extensions that the template has."""
     entries = list(entries)
-    rows = session.rows(_EXTENSIONS, [_wanted(entries, there)])
-    missing = [row["name"] for row in rows if row["missing"]]
-    if missing:
+    lacks = lacking(session, _wanted(entries, there))
+    if lacks.missing:
         raise Refused(
             "Failed to restore the set: it needs extensions that are not installed on the server: "
-            f"{', '.join(missing)}. Install their packages there."
+            f"{', '.join(lacks.missing)}. Install their packages there."
         )
     if superuser:
         return
-    if rows:
-        names = ", ".join(row["name"] for row in rows)
+    if lacks.superuser:
+        names = ", ".join(lacks.superuser)
         raise Refused(
             f"Failed to restore the set: only a superuser may make the extensions {names}. Give one as login_user, or "
             "have a database made that holds them and give it as template."
@@ -191,11 +186,12 @@ def require_extensions(session: Session, entries: Iterable[Entry], there: Collec
 
 def barred(session: Session, entries: Iterable[Entry], there: Collection[str]) -> set[str]:
     """Extensions that whoever is no superuser cannot make."""
-    return {row["name"] for row in session.rows(_EXTENSIONS, [_wanted(entries, there)])}
+    lacks = lacking(session, _wanted(entries, there))
+    return {*lacks.missing, *lacks.superuser}
 
 
-def _wanted(entries: Iterable[Entry], there: Collection[str]) -> list[str]:
-    return sorted({entry.tag for entry in entries if entry.desc == "EXTENSION"} - set(there))
+def _wanted(entries: Iterable[Entry], there: Collection[str]) -> set[str]:
+    return {entry.tag for entry in entries if entry.desc == "EXTENSION"} - set(there)
 
 
 def spelled(entry: Entry) -> str:

@@ -16,10 +16,9 @@ from ansible_collections.day2.ops.plugins.module_utils._core.argspec import Argu
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Deferred, OpsError, Stopped
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import preflight
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, brake_of
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import connect
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.maintenance import brake_of
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks, check_slots
 from ansible_collections.day2.ops.plugins.module_utils._restore import needs as restore_needs
 from ansible_collections.day2.ops.plugins.module_utils._restore import way_beside, way_swap
 from ansible_collections.day2.ops.plugins.module_utils._restore.databases import read_family
@@ -52,8 +51,6 @@ def options() -> ArgumentSpec:
             "rto": {"type": "float"},
             "rpo": {"type": "float"},
             "lock_timeout": {"type": "float", "default": 10.0},
-            "server_slots": {"type": "int", "default": 1},
-            "slot_wait": {"type": "float", "default": 60.0},
             "assume_actions": {"type": "list", "elements": "dict", "default": []},
         }
     )
@@ -72,12 +69,9 @@ def check_options(run: Run) -> None:
             raise BadInput(f"{name}: it belongs to state: {only}, and state is {state}; leave it out.")
     if params["jobs"] < 1:
         raise BadInput(f"jobs: {params['jobs']} is too little; give 1 or more.")
-    for name in ("drain_timeout", "slot_wait"):
-        if params[name] < 0:
-            raise BadInput(f"{name}: {params[name]} is negative; give 0 or more.")
-    for name in ("lock_timeout", "server_slots"):
-        if params[name] <= 0:
-            raise BadInput(f"{name}: {params[name]} is too little; give a number above 0.")
+    if params["drain_timeout"] < 0:
+        raise BadInput(f"drain_timeout: {params['drain_timeout']} is negative; give 0 or more.")
+    check_slots(params)
     if params["accept_loss_since"]:
         clock.parse(params["accept_loss_since"], "accept_loss_since")
 
@@ -149,11 +143,10 @@ def _restore(run: Run, guard: Optional[Guard], found: Found, stack: contextlib.E
         # A stop order is kept in the database itself; no session may stay in it.
         with contextlib.closing(connect(run, "stop")) as session:
             Brake(run, session, brake_of(run.params)).start()
-    plan: Callable[[Way], list[Step]] = _PLANS[run.params["state"]]
     found.steps = reopening(family)
     way.planned = family
     if run.check_mode:
-        found.steps += plan(way)
+        found.steps += _planned(way)
         return
     way.worker = stack.enter_context(contextlib.closing(connect(run, "restore", database=lock_db, act=True)))
     way.worker.control = control
@@ -162,13 +155,14 @@ def _restore(run: Run, guard: Optional[Guard], found: Found, stack: contextlib.E
         _one(way, step, way_swap.reopen)
     if found.steps:
         way.refresh()
-    due = plan(way)
+    due = _planned(way)
     found.steps += due
+    same_server = preflight.same_server(run, server, database=lock_db)
     try:
         for step in due:
             if step.action["status"] == "planned":
                 locks.still_held()
-                way.same_server()
+                same_server()
                 _one(way, step, _ACTS[step.kind])
     finally:
         for step in due:
@@ -176,6 +170,14 @@ def _restore(run: Run, guard: Optional[Guard], found: Found, stack: contextlib.E
                 records.defer(step.action, "what comes before it was not done")
         with contextlib.suppress(OpsError):
             way.refresh(final=True)
+
+
+def _planned(way: Way) -> list[Step]:
+    state = way.run.params["state"]
+    steps = _PLANS[state](way)
+    if state == "beside":
+        way.locks.slot([step.action for step in steps])
+    return steps
 
 
 def _one(way: Way, step: Step, act: Callable[[Way, Step], None]) -> None:

@@ -12,6 +12,7 @@ import time
 from typing import Any, Callable, Iterable, Mapping, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._backup import archive, codec, fetch
+from ansible_collections.day2.ops.plugins.module_utils._backup.census import Census, take_census
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard
 from ansible_collections.day2.ops.plugins.module_utils._backup.load import (
     ACTION,
@@ -52,9 +53,9 @@ def load(
     arguments += [f"--use-list={listed}"]
     variables = environment(run, run.params, ACTION, database)
     variables["PGOPTIONS"] = " ".join(f"-c {setting}={value}" for setting, value in settings.items())
-    census, began = archive.Census(), time.monotonic()
+    census, began = Census(), time.monotonic()
     name = fetch.part_of(manifest, fetch.DUMP)
-    pieces = archive.take_census(fetch.opened(store, prefix, manifest, name, identities), census)
+    pieces = take_census(fetch.opened(store, prefix, manifest, name, identities), census)
     with Program(run, guard, arguments, variables, reads=True) as program:
         try:
             whole = _feed(run, program, pieces, int(manifest["logical_bytes"]), census, look)
@@ -83,7 +84,7 @@ def _feed(
     program: Program,
     pieces: Iterable[bytes],
     total: int,
-    census: archive.Census,
+    census: Census,
     look: Callable[[], None],
 ) -> bool:
     """Write all pieces to the program; False when it ended before."""

@@ -115,10 +115,9 @@ def _closed(site: Site, plan: Exchange, wanted: Optional[facts.Facts]) -> Iterat
         try:
             site.worker.run(together(_closing_statements(site, plan)), timeout=STATEMENT_SECONDS)
             yield closing
-        except BaseException:
+        finally:
             if not closing.changed:
                 _give_back(site, plan, wanted)
-            raise
     finally:
         if healer is not None:
             pid = healer.info.backend_pid

@@ -12,7 +12,7 @@ from typing import Any, Optional
 from ansible_collections.day2.ops.plugins.module_utils._backup import manifest as manifests
 from ansible_collections.day2.ops.plugins.module_utils._backup.catalogue import BACKUPS
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Stopped, StoreError
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, StoreError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import preflight
@@ -60,13 +60,6 @@ class Way:
     def refresh(self, *, final: bool = False) -> Family:
         self.family = read_family(self.control, self.run.params["login_db"], final=final)
         return self.family
-
-    def same_server(self) -> None:
-        """Asks over a new connection, because an old one stays with the old server when the name has moved on."""
-        with contextlib.closing(connect(self.run, "identity", database=self.run.params["lock_db"])) as session:
-            why = preflight.moved(self.server, preflight.read_server(session))
-        if why:
-            raise Stopped(f"Stopped: {why}, so this is not the server that was planned for.")
 
 
 def require_rights(way: Way, wanted: facts.Facts, roles: set[str], what: str) -> None:

@@ -16,9 +16,9 @@ from ansible_collections.day2.ops.plugins.module_utils._backup.archive import Br
 from ansible_collections.day2.ops.plugins.module_utils._backup.tools import Tools, find_tools
 from ansible_collections.day2.ops.plugins.module_utils._core import clock, records
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError, Refused
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake
+from ansible_collections.day2.ops.plugins.module_utils._postgresql import preflight
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, brake_of
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import connect
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.maintenance import brake_of
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count, duration
 from ansible_collections.day2.ops.plugins.module_utils._restore import beside, facts, rescue, types
 from ansible_collections.day2.ops.plugins.module_utils._restore import needs as restore_needs
@@ -60,7 +60,6 @@ def plan(way: Way) -> list[restore_plan.Step]:
     )
     if steps:
         way.extra = _ready(way, store, chosen, manifest, about.bytes)
-        _take_slot(way, steps)
     return steps
 
 
@@ -124,13 +123,6 @@ def _extensions_there(way: Way) -> list[str]:
         return [row["name"] for row in session.rows("SELECT extname AS name FROM pg_extension")]
 
 
-def _take_slot(way: Way, steps: list[restore_plan.Step]) -> None:
-    params = way.run.params
-    holder = way.locks.slot(params["server_slots"], 0 if way.run.check_mode else params["slot_wait"])
-    for step in steps if holder else []:
-        records.defer(step.action, str(holder))
-
-
 def drop_incomplete(way: Way, step: restore_plan.Step) -> None:
     beside.drop(way.run, way.acting, step.name, force=True)
 
@@ -155,7 +147,8 @@ def restore(way: Way, step: restore_plan.Step) -> None:
         if live and live.open:  # stop orders are kept there
             watch = stack.enter_context(contextlib.closing(connect(run, "watch")))
         brake = Brake(run, watch, brake_of(run.params))
-        bench = beside.Bench(run, way.control, way.acting, brake, ready.tools, way.guard, way.same_server)
+        same_server = preflight.same_server(run, way.server, database=run.params["lock_db"])
+        bench = beside.Bench(run, way.control, way.acting, brake, ready.tools, way.guard, same_server)
         checks, step.measured = beside.restore(bench, ready.source, ready.wanted, step.name, mark)
     way.checks += checks
     if tables:

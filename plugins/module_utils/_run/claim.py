@@ -17,6 +17,7 @@ from ansible_collections.day2.ops.plugins.module_utils._run import folder, openi
 from ansible_collections.day2.ops.plugins.module_utils._store import lease as leases
 from ansible_collections.day2.ops.plugins.module_utils._store.base import Store
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
+from ansible_collections.day2.ops.plugins.module_utils._store.stop import read_stop
 from ansible_collections.day2.ops.plugins.module_utils._window import options as window
 from ansible_collections.day2.ops.plugins.module_utils._window.checks import window_check
 
@@ -49,7 +50,7 @@ def _find(run: Run, store: Optional[Store], now: datetime) -> opening.Found:
     record = run.about.get("folder")
     if not record:
         raise BadInput("run.folder: there is no record of this run; use the module inside role day2.ops.run.")
-    order = leases.read_stop(store, run.target, clock.now()) if store else None
+    order = read_stop(store, run.target, clock.now()) if store else None
     return opening.Found(
         due=len(opening.due_actions(folder.lines_of(folder.record_path(record, run.about["host"])))),
         window=window.decision(run.params, run.params["risk"], now),

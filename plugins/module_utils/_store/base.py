@@ -10,6 +10,7 @@ objects under one prefix; it is complete once its ``manifest.json``, written las
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -149,6 +150,14 @@ def probe_conditional(store: Store, key: str, data: bytes) -> None:
         )
 
 
+def find(store: Store, key: str) -> Optional[Got]:
+    """A small object, or None where there is none."""
+    try:
+        return store.get(key)
+    except StoreMissing:
+        return None
+
+
 def write_set(
     store: Store, prefix: str, parts: Mapping[str, Iterable[bytes]], manifest: Callable[[], Mapping[str, Any]]
 ) -> dict[str, Any]:
@@ -161,21 +170,23 @@ def write_set(
     if any(entry.key for entry in store.list(f"{prefix}/{MANIFEST}")):
         raise StoreConflict(f"Failed to write {store.location}/{prefix}: this set is complete already.")
     written: dict[str, Stored] = {}
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(_take_back, store, written)
         for name, content in parts.items():
             if name == MANIFEST:
                 raise BadInput(f"parts: {MANIFEST} is the manifest's own name; call the part something else.")
             written[name] = store.put(f"{prefix}/{name}", content)
         whole = {**manifest(), "parts": {name: {"size": p.size, "sha256": p.sha256} for name, p in written.items()}}
         store.put(f"{prefix}/{MANIFEST}", to_json(whole))
-    except BaseException:
-        for part in written.values():
-            try:
-                store.delete(part.key)
-            except StoreError:  # without a manifest they are no set; the error that matters is the first one
-                break
-        raise
+        undo.pop_all()
     return whole
+
+
+def _take_back(store: Store, written: Mapping[str, Stored]) -> None:
+    # Without a manifest they are no set; the error that matters is the first one.
+    with contextlib.suppress(StoreError):
+        for part in written.values():
+            store.delete(part.key)
 
 
 def read_manifest(store: Store, prefix: str) -> dict[str, Any]:

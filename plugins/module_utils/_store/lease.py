@@ -16,7 +16,7 @@ import socket
 import uuid
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any, Iterator, Optional
+from typing import Iterator, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import (
@@ -25,13 +25,11 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import (
     Stopped,
     StoreConflict,
     StoreError,
-    StoreMissing,
 )
 from ansible_collections.day2.ops.plugins.module_utils._store.base import (
     ConditionalPutUnsupported,
-    Got,
     Store,
-    check_key,
+    find,
     from_json,
     probe_conditional,
     to_json,
@@ -40,8 +38,6 @@ from ansible_collections.day2.ops.plugins.module_utils._store.base import (
 SCHEMA = "day2.ops/lease/1"
 TTL_SECONDS = 600.0
 LEASES = "v1/leases/"
-STOPS = "v1/stop/"
-FLEET = "_all"
 _ATTEMPTS = 5
 _NAME = "lease.json"
 
@@ -92,16 +88,6 @@ class Lease:
     def body(self) -> bytes:
         about = {"schema": SCHEMA, "taken": clock.iso(self.taken), "expires": clock.iso(self.expires)}
         return to_json({**about, **asdict(self.holder)})
-
-
-@dataclass(frozen=True)
-class StopOrder:
-    """``scope`` is the target or ``_all``; ``until`` is None for an order without an end."""
-
-    scope: str
-    reason: str
-    until: Optional[datetime] = None
-    by: str = ""
 
 
 def target_name(target: str) -> str:
@@ -215,7 +201,7 @@ def release(store: Store, target: str, me: Holder, *, conditional: bool = True) 
 def read_lease(store: Store, target: str) -> Optional[Lease]:
     """The lease as it is in the store, or None; :class:`StoreError` when it is none that we understand."""
     key = lease_key(target)
-    got = _maybe(store, key)
+    got = find(store, key)
     if got is None:
         return None
     value = from_json(got.data, f"{store.location}/{key}")
@@ -237,48 +223,6 @@ def leased_targets(store: Store) -> Iterator[str]:
         target, _slash, name = entry.key[len(LEASES) :].partition("/")
         if name == _NAME:
             yield target
-
-
-def read_stop(store: Store, target: str, now: datetime) -> Optional[StopOrder]:
-    """The order that stops ``target`` now: its own, else the fleet's. JSON ``{reason, until?, by?}`` or plain text."""
-    for scope in (target_name(target), FLEET):
-        got = _maybe(store, f"{STOPS}{scope}")
-        order = _order(scope, got.data) if got is not None else None
-        if order is not None and (order.until is None or order.until > now):
-            return order
-    return None
-
-
-def put_stop(store: Store, target: str, reason: str, until: Optional[datetime] = None, by: str = "") -> None:
-    """Order ``target`` (or ``_all``) to stop."""
-    order = {"reason": reason, "by": by, "until": clock.iso(until) if until else None}
-    store.put(_stop_key(target), to_json(order))
-
-
-def clear_stop(store: Store, target: str) -> None:
-    store.delete(_stop_key(target))
-
-
-def _stop_key(target: str) -> str:
-    return check_key(f"{STOPS}{target if target == FLEET else target_name(target)}")
-
-
-def _order(scope: str, data: bytes) -> StopOrder:
-    """What cannot be understood stops all the same: somebody wrote it in a hurry."""
-    text = data.decode(errors="replace").strip()
-    try:
-        value: dict[str, Any] = from_json(data, scope)
-        until = clock.parse(str(value["until"])) if value.get("until") else None
-    except (StoreError, BadInput):
-        return StopOrder(scope, text or "no reason given")
-    return StopOrder(scope, str(value.get("reason") or "no reason given"), until, str(value.get("by") or ""))
-
-
-def _maybe(store: Store, key: str) -> Optional[Got]:
-    try:
-        return store.get(key)
-    except StoreMissing:
-        return None
 
 
 def _text(path: str) -> str:

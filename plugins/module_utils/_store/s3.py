@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import sys
@@ -141,7 +142,8 @@ class S3Store:
 
         with translated("write", self._url(key)):
             upload = {**where, "UploadId": self._client.create_multipart_upload(**where)["UploadId"]}
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._abort, key, upload)
             sent = [self._part(key, upload, 1, first)]
             del first
             body: Optional[bytes] = second
@@ -154,9 +156,7 @@ class S3Store:
                 body = next(parts, None)
             with translated("write", self._url(key), conditional=bool(condition)):
                 done = self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": sent}, **condition)
-        except BaseException:
-            self._abort(key, upload)
-            raise
+            undo.pop_all()
         return Stored(key, size, digest.hexdigest(), done["ETag"])
 
     def _part(self, key: str, upload: Mapping[str, str], number: int, body: bytes) -> dict[str, Any]:

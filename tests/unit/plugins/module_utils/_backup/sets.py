@@ -4,7 +4,7 @@
 
 """Stored sets for tests, made with nothing but the server's own pg_dump, and ways to spoil them.
 
-key = new_key(tmp_path)
+key = new_key(tmp_path)  # of tests.lab.age
 made = make_set(pg18, "shop", store, "shop", recipients=[key.public])
 flip(store_folder, made, "database.dump.zst.age")
 """
@@ -22,31 +22,14 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Optional
 
-import pyrage
-
 from ansible_collections.day2.ops.plugins.module_utils._backup import archive, codec
+from ansible_collections.day2.ops.plugins.module_utils._backup.census import Census, take_census
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.spec import postgresql_spec
 from ansible_collections.day2.ops.plugins.module_utils._store.base import Store, write_set
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
 from tests.lab.postgres import Postgres
-
-
-@dataclass(frozen=True)
-class Key:
-    """A key pair of age; ``path`` is the identity file."""
-
-    public: str
-    path: str
-
-
-def new_key(folder: Path, name: str = "identity.txt") -> Key:
-    secret = pyrage.x25519.Identity.generate()
-    path = folder / name
-    path.write_text(f"# public key: {secret.to_public()}\n{secret}\n")
-    path.chmod(0o600)
-    return Key(str(secret.to_public()), str(path))
 
 
 def login(server: Postgres, database: str = "postgres", user: str = "postgres") -> dict[str, Any]:
@@ -93,9 +76,9 @@ def make_set(
     archive before it is sealed, ``change`` the manifest before it is written."""
     taken = datetime.now(timezone.utc) - age
     id_ = f"{taken:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-    census = archive.Census()
+    census = Census()
     dump = _output(server, database, "pg_dump", "-Fc", "-Z0")
-    wanted = archive.take_census(dump, census)
+    wanted = take_census(dump, census)
     keys = codec.recipients_of(recipients, "recipients") if recipients else []
     suffix = codec.SUFFIX["age" if recipients else "none"]
     manifest = _facts(server, database, id_, target, taken, recipients)
@@ -115,7 +98,7 @@ def make_set(
     return Made(id_, prefix, write_set(store, prefix, parts, whole))
 
 
-def _counted(census: archive.Census) -> dict[str, Any]:
+def _counted(census: Census) -> dict[str, Any]:
     toc = census.toc
     assert toc is not None
     return {

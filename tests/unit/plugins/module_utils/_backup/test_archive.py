@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.day2.ops.plugins.module_utils._backup import archive
+from ansible_collections.day2.ops.plugins.module_utils._backup.census import Census, _Walker, take_census
 from ansible_collections.day2.ops.tests.lab.fixtures import Database, all_majors
 
 SEED = r"""
@@ -44,10 +45,10 @@ def dump(database: Database, *more: str) -> bytes:
     return done.stdout
 
 
-def census_of(data: bytes, step: int | None = None) -> archive.Census:
-    census = archive.Census()
+def census_of(data: bytes, step: int | None = None) -> Census:
+    census = Census()
     step = step or len(data)
-    passed = b"".join(archive.take_census((data[at : at + step] for at in range(0, len(data), step)), census))
+    passed = b"".join(take_census((data[at : at + step] for at in range(0, len(data), step)), census))
     assert passed == data and census.size == len(data)
     return census
 
@@ -72,8 +73,8 @@ def test_rows_are_counted_and_a_parallel_restore_seeks(seeded: Database, tmp_pat
     objects = [entry for entry in census.toc.entries if entry.desc == "BLOBS"]
     assert sum(census.rows[entry.dump_id] for entry in objects) == 2
     # The general way, of later pg_dumps that put many rows into a chunk, comes to the same.
-    patient = archive.Census()
-    walker = archive._Walker(patient)
+    patient = Census()
+    walker = _Walker(patient)
     head = census.toc.size
     walker.feed(data[:head])
     walker._rows_are_chunks = False

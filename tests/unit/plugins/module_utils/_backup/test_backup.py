@@ -11,7 +11,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from ansible_collections.day2.ops.tests.lab import module as modules
 from ansible_collections.day2.ops.tests.lab.fixtures import Database, all_majors
 from ansible_collections.day2.ops.tests.lab.lab import Lab
 from ansible_collections.day2.ops.tests.lab.s3 import S3
+from tests.lab.processes import wait_until as until
 
 pytestmark = pytest.mark.lab
 TOP = Path(__file__).resolve().parents[5]
@@ -219,16 +219,6 @@ def large(place: Place) -> Place:
     return place
 
 
-def until(what: Callable[[], Any], seconds: float = 20.0) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not come")
-
-
 def dumping(place: Place) -> Any:
     return place.database.value(
         "SELECT pid FROM pg_stat_activity WHERE application_name LIKE %s AND query LIKE %s", ["day2/%/dump", "COPY%"]
@@ -265,7 +255,7 @@ def test_what_is_killed_is_no_set_and_the_next_backup_is_one(large: Place, whom:
     if whom == "server":
         large.database.postgres.start()
     assert large.sets() == []
-    until(lambda: dumping(large) is None, 15.0)
+    until(lambda: dumping(large) is None, seconds=15.0)
     assert large.backup()["error"] is None and len(large.sets()) == 1
 
 

@@ -23,6 +23,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.deadline import Dea
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Refused
 from ansible_collections.day2.ops.plugins.module_utils._core.liveness import Liveness
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
+from tests.lab.age import new_key
 from tests.lab.fixtures import Database
 
 from . import sets
@@ -107,7 +108,7 @@ def test_no_room(tmp_path: Path) -> None:
 
 
 def test_a_key_that_fits_no_set(tmp_path: Path) -> None:
-    key, other = sets.new_key(tmp_path), sets.new_key(tmp_path, "other")
+    key, other = new_key(tmp_path), new_key(tmp_path, "other")
     manifest = {"encryption": {"method": "age", "recipients": [key.public]}}
     keys = fetch.keys_for(manifest, key.path)
     assert keys is not None and len(keys) == 1
@@ -159,7 +160,7 @@ def guard() -> Iterator[Guard]:
 def test_there_and_back(
     run: Run, filled: Database, new_database: Callable[..., Database], folder: Path, tmp_path: Path, guard: Guard
 ) -> None:
-    key, store, server = sets.new_key(tmp_path), sets.folder_store(folder), filled.postgres
+    key, store, server = new_key(tmp_path), sets.folder_store(folder), filled.postgres
     made = sets.make_set(server, filled.name, store, "shop", recipients=[key.public])
     spool = tmp_path / "spool"
     spool.mkdir()
@@ -190,7 +191,7 @@ def spoil_rows(manifest: dict[str, Any]) -> None:
 
 @pytest.mark.lab
 def test_broken_sets(run: Run, filled: Database, folder: Path, tmp_path: Path) -> None:
-    key, other = sets.new_key(tmp_path), sets.new_key(tmp_path, "other")
+    key, other = new_key(tmp_path), new_key(tmp_path, "other")
     store, server = sets.folder_store(folder), filled.postgres
     good = sets.make_set(server, filled.name, store, "shop", recipients=[key.public])
     path = sets.path_of(folder, good)

@@ -26,6 +26,7 @@ import pytest
 
 from ansible_collections.day2.ops.plugins.module_utils._backup import catalogue, scratch
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import inhabitants
+from tests.lab.age import new_key
 from tests.lab.fixtures import Database, majors
 from tests.lab.lab import Lab
 from tests.lab.postgres import Postgres
@@ -143,7 +144,7 @@ def slow(plain: Database) -> Database:
 
 @majors(14, 18)
 def test_a_good_set(place: Place, rich: Database) -> None:
-    key = sets.new_key(place.folder)
+    key = new_key(place.folder)
     made = place.make(rich.name, recipients=[key.public])
     given = {
         "identity_file": key.path,
@@ -184,7 +185,7 @@ def lose_a_row(manifest: dict[str, Any]) -> None:
 
 def test_sets_that_cannot_be_used(place: Place, plain: Database) -> None:
     """One after the other: each is refuted with its reason, and does not count any more."""
-    key = sets.new_key(place.folder)
+    key = new_key(place.folder)
     older = timedelta(hours=9)
     spoiled: list[tuple[Callable[[sets.Made], None], str]] = [
         (lambda made: sets.truncate(place.store, made), "bytes long, and was"),
@@ -228,7 +229,7 @@ def test_a_set_that_was_never_finished(place: Place, plain: Database) -> None:
 
 
 def test_without_the_key_nobody_knows(place: Place, plain: Database) -> None:
-    key, other = sets.new_key(place.folder), sets.new_key(place.folder, "other")
+    key, other = new_key(place.folder), new_key(place.folder, "other")
     place.make(plain.name, recipients=[key.public])
     skipped = place.verify()
     assert skipped["changed"] is False and skipped.get("failed") is None
@@ -241,7 +242,7 @@ def test_without_the_key_nobody_knows(place: Place, plain: Database) -> None:
 
 
 def test_content_that_no_key_of_its_manifest_opens(place: Place, plain: Database) -> None:
-    key, other = sets.new_key(place.folder), sets.new_key(place.folder, "other")
+    key, other = new_key(place.folder), new_key(place.folder, "other")
 
     def claim(manifest: dict[str, Any]) -> None:
         manifest["encryption"]["recipients"] = [other.public]
@@ -500,10 +501,10 @@ def test_the_server_s_user(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(scratch.BadInput, match="root"):
         scratch.account_of("root")
     account = scratch.account_of("nobody")
-    assert account is not None and account.name == "nobody"
+    assert account.name == "nobody"
     with tempfile.TemporaryDirectory() as closed:
         (Path(closed) / "work").mkdir()
         with pytest.raises(scratch.BadInput, match="scratch_dir"):
-            scratch.check_reachable(f"{closed}/work", scratch.Account("x", 4711, 4711))
+            scratch.check_reachable(f"{closed}/work", scratch.Account(4711, 4711, "x", "/nowhere"))
     with pytest.raises(scratch.BadInput, match="too long"):
-        scratch.check_reachable("/tmp/" + "x" * 100, None)
+        scratch.check_reachable("/tmp/" + "x" * 100, account)

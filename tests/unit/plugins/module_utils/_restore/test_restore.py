@@ -10,7 +10,6 @@ import json
 import secrets
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -22,8 +21,10 @@ import pytest
 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.grants import NEEDS, STOP_SQL
 from tests.lab import demo
+from tests.lab.age import Key, new_key
 from tests.lab.fixtures import Database, majors
 from tests.lab.postgres import Postgres
+from tests.lab.processes import wait_until as until
 from tests.unit.plugins.module_utils._backup import sets
 
 pytestmark = pytest.mark.lab
@@ -54,7 +55,7 @@ class Shop:
     folder: Path
     scratch: Path
     set: sets.Made
-    key: sets.Key
+    key: Key
     started: list[Module] = field(default_factory=list)
     user: str = ROLE
 
@@ -175,7 +176,7 @@ def make_server_shop(new_database: Callable[..., Database], tmp_path: Path) -> I
             pg.execute(statement)
         folder = tmp_path / f"store-{secrets.token_hex(2)}"
         folder.mkdir()
-        key = sets.new_key(tmp_path, f"key-{secrets.token_hex(2)}")
+        key = new_key(tmp_path, f"key-{secrets.token_hex(2)}")
         taken = sets.make_set(pg, database.name, sets.folder_store(folder), "shop", recipients=[key.public])
         # Before 15 the schema public, and the grants on it, belong to a superuser.
         user = ROLE if pg.major >= 15 else "postgres"
@@ -190,16 +191,6 @@ def make_server_shop(new_database: Callable[..., Database], tmp_path: Path) -> I
         shop.server.start()
         for name in shop.all():
             shop.server.drop_database(name)
-
-
-def until(what: Callable[[], Any], seconds: float = 20.0) -> Any:
-    end = time.monotonic() + seconds
-    while True:
-        found = what()
-        if found:
-            return found
-        assert time.monotonic() < end, f"it did not come to that within {seconds} s"
-        time.sleep(0.02)
 
 
 def statuses(result: dict[str, Any]) -> list[tuple[str, str]]:
@@ -398,7 +389,7 @@ def test_the_server_opens_it_when_nobody_else_does(make_shop: Callable[..., Shop
         running = shop.start("swapped", patch, accept_loss_since=shop.set.manifest["taken"], drain_timeout=30)
         until(lambda: not shop.all()[shop.name][0])
         running.kill()
-    until(lambda: shop.all()[shop.name][0], 10)
+    until(lambda: shop.all()[shop.name][0], seconds=10)
     # The mark it leaves is swept by the next run.
     assert ("open_database", "done") in statuses(shop.go("beside"))
     assert shop.all()[shop.name][1] == "the shop\nof all shops"
@@ -494,7 +485,7 @@ def test_the_live_database_is_gone(make_shop: Callable[..., Shop], pg18: Postgre
 def test_what_cannot_be_used(make_shop: Callable[..., Shop], pg18: Postgres, tmp_path: Path) -> None:
     shop = make_shop()
     before = shop.all()
-    other = sets.new_key(tmp_path, "other")
+    other = new_key(tmp_path, "other")
     for given, words in (
         ({"identity_file": other.path}, "identity_file"),
         ({"identity_file": None}, "identity_file"),

@@ -23,6 +23,7 @@ from ansible_collections.day2.ops.plugins.module_utils._store import lease
 from ansible_collections.day2.ops.plugins.module_utils._store.base import Store
 from ansible_collections.day2.ops.plugins.module_utils._store.lease import Holder, claim, identity, release, renew
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
+from ansible_collections.day2.ops.plugins.module_utils._store.stop import StopOrder, clear_stop, put_stop, read_stop
 from tests.lab.s3 import S3
 
 NOW = datetime(2026, 11, 21, 2, tzinfo=timezone.utc)
@@ -240,18 +241,18 @@ STOP_ORDERS = [
 def test_stop_orders(store: Store) -> None:
     for data, order in STOP_ORDERS:
         store.put("v1/stop/db1", data)
-        found = lease.read_stop(store, "db1", NOW)
+        found = read_stop(store, "db1", NOW)
         assert (found and (found.scope, found.reason, found.until, found.by)) == order
-    assert lease.read_stop(store, "db2", NOW) is None
+    assert read_stop(store, "db2", NOW) is None
 
 
 def test_the_fleet_stops(store: Store) -> None:
-    assert lease.read_stop(store, "db1", NOW) is None
-    lease.put_stop(store, "_all", "storage is failing", by="ann")
-    lease.put_stop(store, "db1", "over", until=NOW)
-    assert lease.read_stop(store, "db1", NOW) == lease.StopOrder("_all", "storage is failing", None, "ann")
-    lease.put_stop(store, "db1", "longer", until=LATER)
-    assert lease.read_stop(store, "db1", NOW) == lease.StopOrder("db1", "longer", LATER, "")
+    assert read_stop(store, "db1", NOW) is None
+    put_stop(store, "_all", "storage is failing", by="ann")
+    put_stop(store, "db1", "over", until=NOW)
+    assert read_stop(store, "db1", NOW) == StopOrder("_all", "storage is failing", None, "ann")
+    put_stop(store, "db1", "longer", until=LATER)
+    assert read_stop(store, "db1", NOW) == StopOrder("db1", "longer", LATER, "")
     for scope in ("_all", "db1"):
-        lease.clear_stop(store, scope)
-    assert lease.read_stop(store, "db1", NOW) is None
+        clear_stop(store, scope)
+    assert read_stop(store, "db1", NOW) is None

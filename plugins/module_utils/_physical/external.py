@@ -15,17 +15,16 @@ import time
 from datetime import datetime
 from typing import Any, Mapping, Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import barman, pgbackrest, rds, wal
-from ansible_collections.day2.ops.plugins.module_utils._backup import stanza as stanzas
-from ansible_collections.day2.ops.plugins.module_utils._backup import types_physical as types
 from ansible_collections.day2.ops.plugins.module_utils._backup.account import by_id, chosen
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard
-from ansible_collections.day2.ops.plugins.module_utils._backup.pgbackrest import Policy
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
+from ansible_collections.day2.ops.plugins.module_utils._physical import barman, pgbackrest, rds, types, wal
+from ansible_collections.day2.ops.plugins.module_utils._physical import stanza as stanzas
+from ansible_collections.day2.ops.plugins.module_utils._physical.pgbackrest import Policy
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.preflight import Server, read_server
 

@@ -24,11 +24,11 @@ import psycopg2
 import pytest
 import zstandard
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import copy_place, pitr, pitr_plan, stanza, waltail
 from ansible_collections.day2.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
 from ansible_collections.day2.ops.plugins.module_utils._core.liveness import Liveness
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
+from ansible_collections.day2.ops.plugins.module_utils._physical import copy_place, pitr, pitr_plan, stanza, waltail
 from ansible_collections.day2.ops.tests.lab import module as modules
 from ansible_collections.day2.ops.tests.lab.lab import Lab
 from ansible_collections.day2.ops.tests.lab.pgbackrest import PgBackRest

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import types_physical as types
-from ansible_collections.day2.ops.plugins.module_utils._backup.pgbackrest import NAMES
-from ansible_collections.day2.ops.plugins.module_utils._backup.stanza import Backup, Stanza
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Action, Check
+from ansible_collections.day2.ops.plugins.module_utils._physical import types
+from ansible_collections.day2.ops.plugins.module_utils._physical.pgbackrest import NAMES
+from ansible_collections.day2.ops.plugins.module_utils._physical.stanza import Backup, Stanza
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import duration, size
 
 _STAMP = r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(\.\d+)?([+-]\d\d)(?::?(\d\d))?"

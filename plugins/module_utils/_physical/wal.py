@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import types_physical as types
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
+from ansible_collections.day2.ops.plugins.module_utils._physical import types
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import duration, size
 

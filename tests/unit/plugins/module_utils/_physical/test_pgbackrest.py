@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import pgbackrest, stanza, wal
-from ansible_collections.day2.ops.plugins.module_utils._backup.pgbackrest import DAY, Policy
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import run_spec
 from ansible_collections.day2.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Deferred, OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.liveness import Liveness
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
+from ansible_collections.day2.ops.plugins.module_utils._physical import pgbackrest, stanza, wal
+from ansible_collections.day2.ops.plugins.module_utils._physical.pgbackrest import DAY, Policy
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.spec import postgresql_spec
 from ansible_collections.day2.ops.tests.lab import demo
 from ansible_collections.day2.ops.tests.lab.lab import Lab

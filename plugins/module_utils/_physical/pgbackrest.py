@@ -15,17 +15,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Mapping, Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import stanza as stanzas
 from ansible_collections.day2.ops.plugins.module_utils._backup import types as shared
-from ansible_collections.day2.ops.plugins.module_utils._backup import types_physical as types
-from ansible_collections.day2.ops.plugins.module_utils._backup import wal
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard
-from ansible_collections.day2.ops.plugins.module_utils._backup.stanza import Backup, Settings, Stanza
 from ansible_collections.day2.ops.plugins.module_utils._core import clock, records
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Deferred, OpsError, Stopped
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Action, Check
+from ansible_collections.day2.ops.plugins.module_utils._physical import stanza as stanzas
+from ansible_collections.day2.ops.plugins.module_utils._physical import types, wal
+from ansible_collections.day2.ops.plugins.module_utils._physical.stanza import Backup, Settings, Stanza
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import preflight
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks

@@ -13,16 +13,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any, Mapping, Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import copy_place, pitr_plan, pitr_server
-from ansible_collections.day2.ops.plugins.module_utils._backup import stanza as stanzas
-from ansible_collections.day2.ops.plugins.module_utils._backup import types_physical as types
-from ansible_collections.day2.ops.plugins.module_utils._backup.copy_place import Place
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard
-from ansible_collections.day2.ops.plugins.module_utils._backup.stanza import Backup, Settings, Stanza
 from ansible_collections.day2.ops.plugins.module_utils._core import records
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import Deferred, OpsError, Stopped, Unreachable
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Action
+from ansible_collections.day2.ops.plugins.module_utils._physical import copy_place, pitr_plan, pitr_server, types
+from ansible_collections.day2.ops.plugins.module_utils._physical import stanza as stanzas
+from ansible_collections.day2.ops.plugins.module_utils._physical.copy_place import Place
+from ansible_collections.day2.ops.plugins.module_utils._physical.stanza import Backup, Settings, Stanza
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import preflight, trouble
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
 

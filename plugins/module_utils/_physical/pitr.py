@@ -11,23 +11,23 @@ import os
 import sys
 from typing import Any, Mapping
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import (
-    copy_place,
-    pitr_plan,
-    pitr_replay,
-    pitr_server,
-    waltail,
-)
-from ansible_collections.day2.ops.plugins.module_utils._backup import stanza as stanzas
-from ansible_collections.day2.ops.plugins.module_utils._backup import types_physical as types
-from ansible_collections.day2.ops.plugins.module_utils._backup.copy_place import Place
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard
-from ansible_collections.day2.ops.plugins.module_utils._backup.pitr_replay import Site, Wanted
-from ansible_collections.day2.ops.plugins.module_utils._backup.stanza import Backup
 from ansible_collections.day2.ops.plugins.module_utils._core import clock, records
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Deferred, OpsError, Refused
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, missing_library
+from ansible_collections.day2.ops.plugins.module_utils._physical import (
+    copy_place,
+    pitr_plan,
+    pitr_replay,
+    pitr_server,
+    types,
+    waltail,
+)
+from ansible_collections.day2.ops.plugins.module_utils._physical import stanza as stanzas
+from ansible_collections.day2.ops.plugins.module_utils._physical.copy_place import Place
+from ansible_collections.day2.ops.plugins.module_utils._physical.pitr_replay import Site, Wanted
+from ansible_collections.day2.ops.plugins.module_utils._physical.stanza import Backup
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import duration
 
 

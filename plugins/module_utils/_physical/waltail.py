@@ -17,12 +17,12 @@ import zlib
 from datetime import datetime, timezone
 from typing import Any, Callable, Iterable, Mapping, Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import stanza as stanzas
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard
-from ansible_collections.day2.ops.plugins.module_utils._backup.stanza import Settings, Stanza
 from ansible_collections.day2.ops.plugins.module_utils._backup.tools import Program
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
+from ansible_collections.day2.ops.plugins.module_utils._physical import stanza as stanzas
+from ansible_collections.day2.ops.plugins.module_utils._physical.stanza import Settings, Stanza
 
 # So many segments are looked into before the time at which the newest was archived has to do.
 SEGMENTS = 8

@@ -13,13 +13,13 @@ import pytest
 import yaml
 
 from ansible_collections.day2.ops.plugins.doc_fragments._backup_engines import ModuleDocFragment
-from ansible_collections.day2.ops.plugins.module_utils._backup import barman, external, pgbackrest, rds
-from ansible_collections.day2.ops.plugins.module_utils._backup.pgbackrest import DAY, Policy
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import run_spec
 from ansible_collections.day2.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
 from ansible_collections.day2.ops.plugins.module_utils._core.liveness import Liveness
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
+from ansible_collections.day2.ops.plugins.module_utils._physical import barman, external, pgbackrest, rds
+from ansible_collections.day2.ops.plugins.module_utils._physical.pgbackrest import DAY, Policy
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.spec import postgresql_spec
 from ansible_collections.day2.ops.plugins.module_utils._store import s3 as factory
 from ansible_collections.day2.ops.tests.lab import demo

@@ -16,11 +16,11 @@ import subprocess
 import time
 from typing import Any, Mapping, Optional, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils._backup.copy_place import Place, write_file
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard
 from ansible_collections.day2.ops.plugins.module_utils._backup.tools import PLACES
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
+from ansible_collections.day2.ops.plugins.module_utils._physical.copy_place import Place, write_file
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.spec import postgresql_spec
 
 LOG, CONFIG, HBA, IDENT = "server.log", "postgresql.conf", "pg_hba.conf", "pg_ident.conf"
