@@ -50,6 +50,11 @@ class Outcome:
     folder: Path
     result: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def changed(self) -> int:
+        """How many changes Ansible counted in its recap."""
+        return sum(map(int, re.findall(r"changed=(\d+)", self.out.split("PLAY RECAP")[1])))
+
     def lines(self, host: str) -> list[dict[str, Any]]:
         """The record of a target without its header; every line has been validated against its schema."""
         try:

@@ -81,10 +81,6 @@ class Night:
     def rows(self, database: str) -> int:
         return int(self.server.value("SELECT count(*) FROM orders", dbname=database))
 
-    def databases(self, beginning: str) -> list[str]:
-        found = self.server.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [beginning])
-        return [name for (name,) in found]
-
 
 @pytest.fixture
 def night(estate: Estate, lab: Lab) -> Iterator[Night]:
@@ -99,7 +95,7 @@ def test_every_command_of_the_page(night: Night) -> None:
 
     check, beside, count = commands("2. Restore beside")
     night.run(check)
-    assert night.databases("shop_") == []
+    assert night.server.databases("shop_") == []
     night.run(beside)
     assert "1000" in night.run(count) and night.rows("shop") == 10
 
@@ -120,12 +116,12 @@ def test_every_command_of_the_page(night: Night) -> None:
 
     (back,) = commands("5. It was the wrong decision")
     night.run(back)
-    assert night.rows("shop") == 10 and night.databases("shop_day2_discarded_")
+    assert night.rows("shop") == 10 and night.server.databases("shop_day2_discarded_")
 
     (drop,) = commands("6. Days later")
-    (discarded,) = night.databases("shop_day2_discarded_")
+    (discarded,) = night.server.databases("shop_day2_discarded_")
     night.run(drop.replace("shop_day2_old_20261206T031500Z", discarded))
-    assert night.databases("shop_day2_discarded_") == [] and night.rows("shop") == 10
+    assert night.server.databases("shop_day2_discarded_") == [] and night.rows("shop") == 10
 
     store = Path(night.estate.store) / night.made.prefix
     for part in store.glob("*.age"):

@@ -59,7 +59,7 @@ def shop(estate: Estate, pg18: Postgres, new_database: Callable[..., Database]) 
         "ops_start_roles": [hook(estate, "start")],
     }
     yield database
-    for (name,) in pg18.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [database.name]):
+    for name in pg18.databases(database.name):
         pg18.drop_database(name)
 
 

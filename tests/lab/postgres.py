@@ -205,6 +205,11 @@ class Postgres:
         self.execute(statement)
         return name
 
+    def databases(self, beginning: str) -> list[str]:
+        """The names of all databases that begin like this, in order."""
+        query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) ORDER BY datname"
+        return [name for (name,) in self.execute(query, [beginning])]
+
     def drop_database(self, name: str) -> None:
         self.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 

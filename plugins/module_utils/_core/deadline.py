@@ -40,7 +40,11 @@ class Deadline:
         left = self.left()
         return left is None or seconds <= left
 
+    def came(self) -> Expired:
+        """The error that says so."""
+        return Expired(f"the deadline {clock.iso(self.end)} has come" if self.end else "the deadline has come")
+
     def check(self) -> None:
         """Raise :class:`Expired` when the time is over."""
-        if self.end is not None and self.expired():
-            raise Expired(f"the deadline {clock.iso(self.end)} has come")
+        if self.expired():
+            raise self.came()

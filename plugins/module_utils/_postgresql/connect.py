@@ -120,7 +120,9 @@ class Session:
         except trouble.SqlError as error:
             over = bound is not None and time.monotonic() - began >= bound - 0.5
             if over and error.sqlstate == trouble.QUERY_CANCELED:
-                raise Expired(f"its time of {bound:.0f} s is over") from error
+                raise (
+                    self._run.deadline.came() if bound == left else Expired(f"its time of {bound:.0f} s is over")
+                ) from error
             raise
         return [trouble.plain(text) for text in self._raw.notices]
 

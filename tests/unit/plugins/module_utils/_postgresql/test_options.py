@@ -13,13 +13,14 @@ import pytest
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import grants, health, maintenance
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import BrakePolicy
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import slot_spec
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.preflight import Server, moved
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.read import choose
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Policy, Table
 
 
 def params(**given: Any) -> dict[str, Any]:
-    spec = maintenance.policy_spec().argument_spec
+    spec = maintenance.policy_spec().merge(slot_spec()).argument_spec
     return {**{name: option.get("default") for name, option in spec.items()}, **given}
 
 
