@@ -132,6 +132,7 @@ def _to_folder(bench: Bench) -> Iterator[Figure]:
     size = median(mine, lambda one: one.result["bytes"])  # type: ignore[index]
     yield Figure("dump_to_folder.bytes", size, peer.stat().st_size, 0.7)
     yield Figure("dump.memory_mib", median(mine, lambda one: one.memory) / MIB, None, 200)
+    yield Figure("dump.extra_disk", max(0, median(mine, lambda one: one.temporary)), None, 0)
 
 
 def _to_s3(bench: Bench) -> Iterator[Figure]:

@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import statistics
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -37,11 +38,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of wall and CPU (of server and client), and the most memory that one client process took, in bytes."""
+    """Seconds of wall and CPU (of server and client); the most memory and temporary files that clients held, bytes."""
 
     wall: float
     cpu: float
     memory: int
+    temporary: int
     result: object = None
 
 
@@ -86,17 +88,29 @@ def _family_memory() -> int:
     return total * os.sysconf("SC_PAGE_SIZE")
 
 
+def _temporary_files() -> int:
+    """Bytes in the folder for temporary files, without those of the lab."""
+    total = 0
+    for folder, folders, files in os.walk(tempfile.gettempdir()):
+        folders[:] = [name for name in folders if not name.startswith("day2-lab-")]
+        for name in files:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(folder, name)).st_size
+    return total
+
+
 def cost(server: Postgres, work: Callable[[], object], *, memory: bool = False) -> Cost:
     """What ``work``, which starts its own processes and waits for them, costs."""
-    peak, over = 0, threading.Event()
+    peak, temporary, over = 0, 0, threading.Event()
 
     def watch() -> None:
-        nonlocal peak
+        nonlocal peak, temporary
         while not over.wait(0.2):
             peak = max(peak, _family_memory())
+            temporary = max(temporary, _temporary_files())
 
     watcher = threading.Thread(target=watch)
-    before = _family_memory()
+    before, files = _family_memory(), _temporary_files()
     if memory:
         watcher.start()
     cpu = server_cpu(server) + _client_cpu()
@@ -108,7 +122,7 @@ def cost(server: Postgres, work: Callable[[], object], *, memory: bool = False) 
         over.set()
     if memory:
         watcher.join()
-    return Cost(wall, server_cpu(server) + _client_cpu() - cpu, peak - before, result)
+    return Cost(wall, server_cpu(server) + _client_cpu() - cpu, peak - before, temporary - files, result)
 
 
 def interleaved(
