@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - day2.ops._brake
   - day2.ops._postgresql
   - day2.ops._run
+  - day2.ops._slots
   - day2.ops._store
 options:
   engine:
@@ -92,14 +93,6 @@ options:
         cancelled and left for the next run.
     type: float
     default: 10
-  server_slots:
-    description: How many runs may do heavy work on one server at a time, over all its databases.
-    type: int
-    default: 1
-  slot_wait:
-    description: How many seconds to wait for such a slot before the backup is left for the next run.
-    type: float
-    default: 60
 requirements:
   - pg_dump and pg_dumpall of the server's version or newer
   - zstandard

@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - day2.ops._brake
   - day2.ops._postgresql
   - day2.ops._run
+  - day2.ops._slots
 options:
   schemas:
     description: Only tables in these schemas. Without it, all schemas but those of the server itself.
@@ -98,14 +99,6 @@ options:
     description: How many seconds anybody may wait for a lock because of this module, and it for a lock of others.
     type: float
     default: 2
-  server_slots:
-    description: How many runs may vacuum or rebuild on one server at a time, over all its databases.
-    type: int
-    default: 1
-  slot_wait:
-    description: How many seconds to wait for such a slot before heavy work is left for the next run.
-    type: float
-    default: 60
   throughput:
     description:
       - Bytes per second that earlier runs have learnt, as RV(throughput) returns them. They make predictions better.

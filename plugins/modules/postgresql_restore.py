@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - day2.ops._brake
   - day2.ops._postgresql
   - day2.ops._run
+  - day2.ops._slots
   - day2.ops._store
 options:
   state:
@@ -109,14 +110,6 @@ options:
     description: How many seconds anybody may wait for a lock because of the restore.
     type: float
     default: 10
-  server_slots:
-    description: How many runs may do heavy work on one server at a time, over all its databases.
-    type: int
-    default: 1
-  slot_wait:
-    description: How many seconds to wait for such a slot before the restore is left for the next run.
-    type: float
-    default: 60
   assume_actions:
     description:
       - Actions that an earlier step has planned, so that a rehearsal of V(state=swapped) knows of the database that
