@@ -46,4 +46,21 @@ options:
       controller_pid:
         description: The process id of the controller on its own host.
         type: int
+      plan:
+        description:
+          - The approved plan of the task, as the action plugin reads it from the folder C(ops_plan_in).
+          - Only what it lists as planned is done. Without it, all that is due.
+        type: dict
+        suboptions:
+          id:
+            description: The hash of the plan's file; none when nothing of this task was approved.
+            type: str
+          planned:
+            description: When the plan was made, as UTC ISO 8601.
+            type: str
+          actions:
+            description: What the plan lists, with what was predicted.
+            type: list
+            elements: dict
+            default: []
 """

@@ -64,7 +64,12 @@ class ArgumentSpec:
 
 def run_spec() -> ArgumentSpec:
     """Option ``run``: what the surrounding run tells a module. The action plugin fills in what the task leaves out."""
-    options = {
+    plan = {
+        "id": {"type": "str"},
+        "planned": {"type": "str"},
+        "actions": {"type": "list", "elements": "dict", "default": []},
+    }
+    options: dict[str, Any] = {
         "id": {"type": "str"},
         "target": {"type": "str"},
         "host": {"type": "str"},
@@ -74,5 +79,6 @@ def run_spec() -> ArgumentSpec:
         "folder": {"type": "path"},
         "live": {"type": "path"},
         "controller_pid": {"type": "int"},
+        "plan": {"type": "dict", "options": plan},
     }
     return ArgumentSpec({"run": {"type": "dict", "default": {}, "options": options}})

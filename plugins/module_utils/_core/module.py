@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, NoReturn
+from typing import Any, Callable, NoReturn, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -22,12 +22,16 @@ Result = dict[str, Any]
 
 @dataclass
 class Run:
-    """What work is given: its options, the mode, the time there is and the knowledge of being wanted."""
+    """What work is given: its options, the mode, the time there is and the knowledge of being wanted.
+
+    ``approval`` is what became of an approved plan (see ``saved_plan.settle``); it ends up among the checks.
+    """
 
     params: dict[str, Any]
     check_mode: bool
     deadline: Deadline
     live: Liveness
+    approval: Optional[records.Check] = None
 
     @property
     def about(self) -> dict[str, Any]:
@@ -52,23 +56,30 @@ class Run:
 def run_module(spec: ArgumentSpec, work: Callable[[Run], Result]) -> None:
     """Run ``work`` as an Ansible module. Its result needs ``checks`` and ``actions``; ``changed`` follows from them."""
     module = spec.merge(run_spec()).create()
+    run = None
     try:
         live = Liveness((module.params["run"] or {}).get("live"))
         module.params["run"] = module.params["run"] or {}
         live.arm()
         deadline = Deadline.parse(module.params["run"].get("deadline"), "run.deadline")
-        result = work(Run(module.params, module.check_mode, deadline, live))
+        run = Run(module.params, module.check_mode, deadline, live)
+        result = work(run)
+        if result["actions"] and run.about.get("plan") is not None and run.approval is None:
+            raise AssertionError(
+                "Contract violation: an approved plan was given, and the module did not settle its own"
+            )
     except OpsError as error:
-        said = _said(module, {"checks": [], "actions": [], **error.result})
+        said = _said(module, run, {"checks": [], "actions": [], **error.result})
         module.fail_json(msg=str(error), error={"kind": error.kind, "message": str(error)}, **said)
-    module.exit_json(**{"error": None, **_said(module, result)})
+    module.exit_json(**{"error": None, **_said(module, run, result)})
 
 
-def _said(module: AnsibleModule, result: Result) -> Result:
-    """The result with what follows from its actions."""
+def _said(module: AnsibleModule, run: Optional[Run], result: Result) -> Result:
+    """The result with what follows from its actions, and with what became of an approved plan."""
     actions = result["actions"]
     diff = {"diff": {"prepared": records.told(actions)}} if module._diff and actions else {}
-    return {"changed": records.changed(actions), **diff, **result}
+    approval = [run.approval] if run and run.approval else []
+    return {"changed": records.changed(actions), **diff, **result, "checks": [*result["checks"], *approval]}
 
 
 def missing_library(package: str, python: str) -> NoReturn:
