@@ -13,6 +13,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core import records
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
+from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import settle
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import plan, preflight, read
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.apply import Site, act
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, BrakePolicy, brake_of
@@ -139,6 +140,7 @@ def _maintain(run: Run, policy: Policy, found: Found, stack: contextlib.ExitStac
         state = plan.obstructed(state, {kind: holder for kind in OPERATIONS if (holder := locks.exclude(kind))})
     found.state = plan.assume(state, run.params["assume_actions"])
     found.steps = plan.plan(found.state, policy, run.deadline.left())
+    settle(run, [step.action for step in found.steps])
     locks.slot([step.action for step in found.steps if step.kind in HEAVY])
     if run.check_mode or not any(step.action["status"] == "planned" for step in found.steps):
         return
