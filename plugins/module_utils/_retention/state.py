@@ -60,7 +60,8 @@ class Policy:
 
 @dataclass(frozen=True)
 class Column:
-    """``type`` as format_type spells it, schema and modifier included where needed. ``identity``: a, d or empty."""
+    """``type`` as format_type spells it, schema and modifier included where needed. ``identity``: a, d or empty.
+    ``base``: the type without domain and modifier."""
 
     name: str
     type: str
@@ -69,12 +70,14 @@ class Column:
     default: Optional[str] = None
     identity: str = ""
     generated: bool = False
+    base: str = ""
 
 
 @dataclass(frozen=True)
 class Relation:
     """A table. ``key`` identifies a row (empty: nothing does); ``walk`` is the order in which it is read: the policy's
-    column first where an index begins with it, then the key."""
+    column first where an index begins with it, then the key. ``protects``: the columns that the policy's ``protect``
+    query gives, in its order. ``path``: the schemas that unqualified names of the policy mean (a search_path)."""
 
     oid: int
     schema: str
@@ -86,6 +89,8 @@ class Relation:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     walk: tuple[str, ...]
+    protects: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column:
         return next(one for one in self.columns if one.name == name)
@@ -99,12 +104,14 @@ class Relation:
 
 @dataclass(frozen=True)
 class Due:
-    """Rows that a policy lets go, those that only a legal hold keeps, and all rows of the table. Bytes: estimated."""
+    """Rows that a policy lets go, those that only a legal hold keeps, and all rows of the table. Bytes: estimated.
+    ``apart``: the part of ``rows`` that lies in partitions which go as a whole."""
 
     rows: int = 0
     held: int = 0
     total: float = 0.0
     bytes: int = 0
+    apart: int = 0
 
 
 @dataclass(frozen=True)

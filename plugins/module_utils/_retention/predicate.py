@@ -1,0 +1,163 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is due, as a condition on the table under alias ``t``: the same in the count, the read pass and the delete.
+
+It means the same everywhere only under :func:`settings`. Beside ``t`` a statement may bring in only columns by names
+that no table has (``day2_...``), because conditions of a policy need not qualify theirs. Identifiers and texts may hold
+percent signs: a statement that is executed with arguments takes its condition through :func:`with_args`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from typing import Any, Optional, Sequence
+
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote
+from ansible_collections.day2.ops.plugins.module_utils._retention.state import Column, Policy, Relation
+
+NAIVE = "timestamp without time zone"
+AWARE = "timestamp with time zone"
+DATE = "date"
+
+
+def due(policy: Policy, relation: Relation, cutoff: Optional[datetime]) -> Any:
+    """True for rows that go. Never true for rows without a value in the policy's column or in one of its groups."""
+    parts = _rule(policy, relation, cutoff)
+    if policy.legal_hold is not None:
+        parts.append(_sql("{} IS NOT TRUE", _text(policy.legal_hold)))
+    return _all(parts)
+
+
+def held(policy: Policy, relation: Relation, cutoff: Optional[datetime]) -> Any:
+    """True for rows that would go, if there were no legal hold on them."""
+    parts = _rule(policy, relation, cutoff)
+    parts.append(_sql("{} IS TRUE", _text(policy.legal_hold)) if policy.legal_hold is not None else _sql("false"))
+    return _all(parts)
+
+
+def table(relation: Relation) -> Any:
+    """The table's qualified name."""
+    from psycopg2 import sql
+
+    return sql.Identifier(relation.schema, relation.name)
+
+
+def settings(policy: Policy, relation: Relation) -> dict[str, str]:
+    """Server variables for every session that uses the condition or a row's text."""
+    return {
+        "search_path": ", ".join(("pg_catalog", *map(quote, relation.path), "pg_temp")),
+        # Rows that a policy of the server hides from us are an error and no silence, unless that was accepted.
+        "row_security": "on" if "row_security" in policy.accept else "off",
+        "TimeZone": "UTC",
+        "DateStyle": "ISO, YMD",
+        "IntervalStyle": "iso_8601",
+        "extra_float_digits": "1",
+        "bytea_output": "hex",
+        "xmloption": "content",
+    }
+
+
+def with_args(statement: Any) -> Any:
+    """``statement`` as part of one that is executed with arguments: its percent signs are doubled."""
+    from psycopg2 import sql
+
+    class Doubled(sql.Composable):
+        def as_string(self, context: Any) -> str:
+            return str(statement.as_string(context)).replace("%", "%%")
+
+    return Doubled(None)
+
+
+def base_type(column: Column) -> str:
+    """The type that decides, without domain, precision and length."""
+    return re.sub(r"\(\d+\)", "", column.base or column.type)
+
+
+def _rule(policy: Policy, relation: Relation, cutoff: Optional[datetime]) -> list[Any]:
+    parts = [_older(policy, relation, cutoff)] if cutoff is not None else [_not_last(policy, relation)]
+    if policy.where is not None:
+        parts.append(_text(policy.where))
+    if policy.protect is not None:
+        parts += _unprotected(policy.protect, relation)
+    return parts
+
+
+def _older(policy: Policy, relation: Relation, cutoff: datetime) -> Any:
+    from psycopg2 import sql
+
+    kind = base_type(relation.column(policy.column))
+    utc = cutoff.astimezone(timezone.utc)
+    moment: Any = utc.date() if kind == DATE else utc.replace(tzinfo=None) if kind == NAIVE else utc
+    return _sql("{} < {}", _name("t", policy.column), sql.Literal(moment))
+
+
+def _not_last(policy: Policy, relation: Relation) -> Any:
+    """At least as many newer rows of its group exist as are to be kept; ties are decided by the key."""
+    from psycopg2 import sql
+
+    order = (policy.column, *(name for name in relation.key if name != policy.column))
+    return _sql(
+        "EXISTS (SELECT FROM {} AS day2_n WHERE {} AND ({}) > ({}) OFFSET {} LIMIT 1)",
+        table(relation),
+        _equal("day2_n", policy.per, policy.per),
+        _names("day2_n", order),
+        _names("t", order),
+        sql.Literal((policy.keep_last or 1) - 1),
+    )
+
+
+def _unprotected(query: str, relation: Relation) -> list[Any]:
+    """Not among what the query gives. NULL is a value here: what it says stays, stays."""
+    from psycopg2 import sql
+
+    own = [f"day2_p{number}" for number in range(len(relation.protects))]
+    source = _sql("FROM {} AS day2_p({})", _text(query), sql.SQL(", ").join(map(sql.Identifier, own)))
+    equal = _equal("day2_p", own, relation.protects)
+    parts = [_sql("NOT EXISTS (SELECT {} WHERE {})", source, equal)]
+    nullable = [name for name in relation.protects if not relation.column(name).not_null]
+    if nullable:
+        # Apart, because a comparison that knows NULL cannot be hashed: only rows with a NULL pay for it.
+        unknown = sql.SQL(" OR ").join(_sql("{} IS NULL", _name("t", name)) for name in nullable)
+        same = _equal("day2_p", own, relation.protects, operator="IS NOT DISTINCT FROM")
+        parts.append(_sql("NOT (({}) AND EXISTS (SELECT {} WHERE {}))", unknown, source, same))
+    return parts
+
+
+def _equal(alias: str, ours: Sequence[str], theirs: Sequence[str], operator: str = "=") -> Any:
+    from psycopg2 import sql
+
+    pairs = (_sql(f"{{}} {operator} {{}}", _name(alias, one), _name("t", other)) for one, other in zip(ours, theirs))
+    return sql.SQL(" AND ").join(pairs)
+
+
+def _name(alias: str, column: str) -> Any:
+    from psycopg2 import sql
+
+    return sql.Identifier(alias, column)
+
+
+def _names(alias: str, columns: Sequence[str]) -> Any:
+    from psycopg2 import sql
+
+    return sql.SQL(", ").join(_name(alias, column) for column in columns)
+
+
+def _text(text: str) -> Any:
+    """SQL of the policy, on lines of its own: it may end in a comment."""
+    from psycopg2 import sql
+
+    return sql.SQL("(\n") + sql.SQL(text) + sql.SQL("\n)")
+
+
+def _all(parts: Sequence[Any]) -> Any:
+    from psycopg2 import sql
+
+    return sql.SQL("(") + sql.SQL(" AND ").join(parts) + sql.SQL(")")
+
+
+def _sql(template: str, *parts: Any) -> Any:
+    from psycopg2 import sql
+
+    return sql.SQL(template).format(*parts)
