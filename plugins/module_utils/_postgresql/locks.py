@@ -113,16 +113,23 @@ class Locks:
             defer(action, str(holder))
 
     def _slot(self) -> Optional[str]:
-        slots = self._run.params["server_slots"]
-        until = time.monotonic() + (0 if self._look else self._run.params["slot_wait"])
+        slots, wait = self._run.params["server_slots"], self._run.params["slot_wait"]
+        if self._has_slot():
+            return None
+        if self._look and wait > 0:
+            return None  # a run would wait, and whoever keeps them now may be done by then
+        until = time.monotonic() + wait
         while True:
-            holders = [self._try("slot", number, False) for number in range(slots)] if not self._has_slot() else [None]
-            if None in holders:
-                return None
+            first: Optional[str] = None
+            for number in range(slots):
+                holder = self._try("slot", number, False)
+                if holder is None:
+                    return None
+                first = first or holder
             self._run.deadline.check()
             if time.monotonic() >= until:
-                return holders[0]
-            self._run.live.progress(f"waiting for a slot: {holders[0]}")
+                return first
+            self._run.live.progress(f"waiting for a slot: {first}")
             self._run.live.sleep(1.0)
 
     def free_slot(self) -> None:

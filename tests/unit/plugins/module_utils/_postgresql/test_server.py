@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, Optional
 
 import pytest
 
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import CLASSES
 from ansible_collections.day2.ops.tests.lab import demo
 from ansible_collections.day2.ops.tests.lab import module as modules
 from ansible_collections.day2.ops.tests.lab.fixtures import Database
@@ -190,6 +192,32 @@ def test_a_second_run_is_refused_and_told_who_works(place: Place, slow: None) ->
         assert second["error"]["kind"] == "refused"
         assert "day2/t1/locks (pid" in second["msg"]
     first.kill()
+
+
+def test_a_slot_that_others_keep_is_waited_for_and_a_rehearsal_knows_that(place: Place) -> None:
+    given = {"operations": ["vacuum"], "tables": ["orders"]}
+    with closing(place.database.postgres.connect()) as holder, holder.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s, 0)", [CLASSES["slot"]])
+        for check in (True, False):
+            result = place.maintain(slot_wait=0, _ansible_check_mode=check, **given)
+            assert statuses(result) == [("vacuum", "deferred")] and not result["changed"]
+            assert "holds the server's slot for heavy work" in result["actions"][0]["reason"]
+        assert statuses(place.maintain(_ansible_check_mode=True, **given)) == [("vacuum", "planned")]
+        module = place.start(**given)
+        time.sleep(2)
+        assert module.process.poll() is None
+    assert statuses(module.result()) == [("vacuum", "done")]
+
+
+def test_a_run_takes_one_of_the_slots_and_leaves_the_others(place: Place, slow: None) -> None:
+    given = {"operations": ["vacuum"], "tables": ["orders"], "server_slots": 3}
+    taken = "SELECT array_agg(objid::int ORDER BY objid) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s"
+    with closing(place.database.postgres.connect()) as holder, holder.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s, 0)", [CLASSES["slot"]])
+        module = place.start(**given)
+        place.until_running("VACUUM")
+        assert place.database.postgres.value(taken, [CLASSES["slot"]]) == [0, 1]
+    module.kill()
 
 
 @both
