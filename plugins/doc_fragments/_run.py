@@ -52,6 +52,9 @@ options:
           - Only what it lists as planned is done. Without it, all that is due.
         type: dict
         suboptions:
+          name:
+            description: The name of the plan's file, without its folder and ending.
+            type: str
           id:
             description: The hash of the plan's file; none when nothing of this task was approved.
             type: str

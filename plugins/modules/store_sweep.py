@@ -76,6 +76,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, run_module
+from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import settle
 from ansible_collections.day2.ops.plugins.module_utils._store import sweep
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store, store_spec
 
@@ -94,6 +95,7 @@ def work(run: Run) -> Result:
     found = sweep.find(store, target, clock.now())
     steps = sweep.plan(found, older_than)
     actions = [step.action for step in steps]
+    settle(run, actions)
     if run.check_mode or not any(action["status"] == "planned" for action in actions):
         return {"checks": [sweep.check(found, steps)], "actions": actions}
     try:

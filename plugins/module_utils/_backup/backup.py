@@ -24,6 +24,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import (
     name_failure,
 )
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
+from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import settle
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import preflight
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, brake_of
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
@@ -131,6 +132,8 @@ def _backup(run: Run, sealing: dump.Sealing, found: Found) -> None:
         if doomed:
             found.state = replace(found.state, locked=_locked(store, doomed))
             found.steps = plan.plan(found.state, found.policy)
+        settle(run, [step.action for step in found.steps])
+        plan.lean(found.steps)
         locks.slot([step.action for step in found.steps if step.chosen is None])
         if not run.check_mode:
             _act(run, store, tools, server, sealing, brake, found)
@@ -192,8 +195,6 @@ def _act(
 ) -> None:
     for step in found.steps:
         if step.action["status"] != "planned":
-            if step.chosen is None:  # the backup that the removals count on does not happen
-                return
             continue
         if step.chosen is not None:
             _remove(run, store, step)
@@ -204,9 +205,11 @@ def _act(
             written = dump.take(run, store, tools, server, sealing, brake, _predicted(found))
         except (Braked, Expired) as error:
             records.defer(step.action, str(error))
+            plan.lean(found.steps)
             return
         except OpsError as error:
             records.fail(step.action, str(error))
+            plan.lean(found.steps)
             name_failure(error, f"back up {server.database}")
             raise
         found.taken = written["id"]

@@ -142,6 +142,14 @@ def _removals(state: State, policy: Policy, fresh: bool) -> list[Step]:
     return steps
 
 
+def lean(steps: Sequence[Step]) -> None:
+    """Leave the removals when the backup that they count on does not happen."""
+    if any(step.chosen is None and step.action["status"] in ("deferred", "failed") for step in steps):
+        for step in steps:
+            if step.chosen is not None and step.action["status"] == "planned":
+                records.defer(step.action, "there is no new backup")
+
+
 def summarize(state: State, policy: Policy, steps: Sequence[Step]) -> str:
     """The plan in one sentence."""
     if not steps:

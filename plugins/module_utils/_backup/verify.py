@@ -38,6 +38,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import (
     name_failure,
 )
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
+from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import settle
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.spec import postgresql_spec
 from ansible_collections.day2.ops.plugins.module_utils._store.base import MANIFEST, Store, from_json
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
@@ -96,6 +97,10 @@ def _verify(run: Run, found: Found) -> None:
     action = types.VERIFY_BACKUP.plan(chosen.id, reason, predicted=predicted)
     found.actions.append(action)
     found.summary = f"Set {chosen.id} is to be restored and compared: {reason}."
+    # Whoever approves the proof of the newest set means the one that this run takes.
+    settle(run, found.actions, any_subject=not run.params["set"])
+    if action["status"] != "planned":
+        return
     try:
         manifest = _read_manifest(store, chosen)
         if manifest["encryption"]["method"] != "none" and not run.params["identity_file"]:

@@ -65,6 +65,7 @@ class ArgumentSpec:
 def run_spec() -> ArgumentSpec:
     """Option ``run``: what the surrounding run tells a module. The action plugin fills in what the task leaves out."""
     plan = {
+        "name": {"type": "str"},
         "id": {"type": "str"},
         "planned": {"type": "str"},
         "actions": {"type": "list", "elements": "dict", "default": []},

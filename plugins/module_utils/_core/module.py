@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable, NoReturn, Optional
 
 from ansible.module_utils.basic import AnsibleModule
@@ -24,13 +24,15 @@ Result = dict[str, Any]
 class Run:
     """What work is given: its options, the mode, the time there is and the knowledge of being wanted.
 
-    ``approval`` is what became of an approved plan (see ``saved_plan.settle``); it ends up among the checks.
+    ``actions`` are those that were planned, for the result of work that fails without them. ``approval`` is what became
+    of an approved plan, and ends up among the checks. Both are set by ``saved_plan.settle``.
     """
 
     params: dict[str, Any]
     check_mode: bool
     deadline: Deadline
     live: Liveness
+    actions: list[records.Action] = field(default_factory=list)
     approval: Optional[records.Check] = None
 
     @property
@@ -69,7 +71,7 @@ def run_module(spec: ArgumentSpec, work: Callable[[Run], Result]) -> None:
                 "Contract violation: an approved plan was given, and the module did not settle its own"
             )
     except OpsError as error:
-        said = _said(module, run, {"checks": [], "actions": [], **error.result})
+        said = _said(module, run, {"checks": [], "actions": run.actions if run else [], **error.result})
         module.fail_json(msg=str(error), error={"kind": error.kind, "message": str(error)}, **said)
     module.exit_json(**{"error": None, **_said(module, run, result)})
 

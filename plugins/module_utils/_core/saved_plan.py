@@ -5,8 +5,8 @@
 """A plan that was saved and approved: what is approved is what runs.
 
 The controller reads, checks and hands over the plan (``plugin_utils/_plans.py``) as suboption ``plan`` of option
-``run``: ``{id, planned, actions: [{action, subject, status, predicted}]}``. ``id`` is None when the plan has no file
-for the task: then nothing of it was approved.
+``run``: ``{name, id, planned, actions: [{action, subject, status, predicted}]}``. ``id`` is None when the plan has no
+file for the task: then nothing of it was approved.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def settle(run: Run, actions: list[Action], *, together: bool = False, any_subje
     Raises :class:`Refused` when an estimate of cost or loss has grown by more than a fifth; all actions are deferred
     then. What is listed and not needed any more is just not there; the check in ``run.approval`` says how many.
     """
+    run.actions = actions
     if run.about.get("plan") is None:
         return
     due = [action for action in actions if action["status"] == "planned"]
@@ -143,6 +144,6 @@ def _check(run: Run, actions: list[Action], due: list[Action], unlisted: int, an
     text += f"; {unlisted} others are due and not approved" if unlisted else ""
     plan = run.about["plan"]
     return APPROVED_PLAN(
-        "plan", len(listed), summary=f"{text}.",
+        str(plan.get("name") or "plan"), len(listed), summary=f"{text}.",
         plan=plan.get("id"), planned=plan.get("planned"), due=kept, unlisted=unlisted, not_needed=gone,
     )  # fmt: skip

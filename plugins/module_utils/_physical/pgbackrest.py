@@ -22,6 +22,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.argspec import Argu
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Deferred, OpsError, Stopped
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Action, Check
+from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import settle
 from ansible_collections.day2.ops.plugins.module_utils._physical import stanza as stanzas
 from ansible_collections.day2.ops.plugins.module_utils._physical import types, wal
 from ansible_collections.day2.ops.plugins.module_utils._physical.stanza import Backup, Settings, Stanza
@@ -201,6 +202,7 @@ def backup(run: Run) -> Result:
         stanzas.require_same_server(stanza, server.system_identifier, session.place)
         now = clock.now()
         actions = plan(stanza, policy, now)
+        settle(run, actions, together=True)
         result.update(actions=actions, plan_summary=summary(stanza, policy, now))
         try:
             if not run.check_mode:

@@ -16,6 +16,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core import clock, recor
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Deferred, OpsError, Refused
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, missing_library
+from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import settle
 from ansible_collections.day2.ops.plugins.module_utils._physical import (
     copy_place,
     pitr_plan,
@@ -99,7 +100,8 @@ def _take_away(run: Run, place: Place) -> Result:
         actions.append(types.STOP.plan(place.path, why, before={"port": place.marker.get("port")}))
     if run.params["state"] == "absent" and (place.state == copy_place.OURS or os.path.isdir(place.beside)):
         actions.append(types.REMOVE.plan(place.path, why, before={"bytes": copy_place.used_bytes(place)}))
-    if actions and not run.check_mode:
+    settle(run, actions, together=True)
+    if _planned(actions) and not run.check_mode:
         with copy_place.held(place):
             for action in actions:
                 records.begin(action)
@@ -118,8 +120,9 @@ def _again(run: Run, guard: Guard, place: Place, wanted: Wanted) -> Result:
     if place.pid is None:
         reason = f"the copy of {marker['target']} is there and proven, and does not run"
         actions.append(types.START.plan(place.path, reason, predicted={"port": wanted.port}))
+        settle(run, actions)
         folder = pitr_server.programs(run.params["bin_dir"], marker["version"])
-        if not run.check_mode:
+        if _planned(actions) and not run.check_mode:
             with copy_place.held(place):
                 records.begin(actions[0])
                 marker = pitr_replay.start_again(Site(run, guard, place, wanted, folder))
@@ -137,7 +140,10 @@ def _anew(run: Run, guard: Guard, place: Place, wanted: Wanted) -> Result:
     _require_room(place, chosen)
     delta = place.state == copy_place.OURS
     actions = pitr_plan.plan(place.path, wanted.port, chosen, wanted.target, wanted.action, delta=delta)
+    settle(run, actions, together=True)
     result: Result = {"checks": [], "actions": actions, "copy": None}
+    if not _planned(actions):
+        return result
     if not run.deadline.fits(chosen.seconds):
         why = f"to take the backup took {duration(chosen.seconds)}, and the deadline comes first"
         for action in actions:
@@ -154,6 +160,10 @@ def _anew(run: Run, guard: Guard, place: Place, wanted: Wanted) -> Result:
                 raise
             result.update(checks=marker["checks"], copy=_copy(place, marker))
     return result
+
+
+def _planned(actions: list[records.Action]) -> bool:
+    return any(action["status"] == "planned" for action in actions)
 
 
 def _require_room(place: Place, backup: Backup) -> None:

@@ -15,6 +15,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core import clock, recor
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Deferred, OpsError, Stopped
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
+from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import settle
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import preflight
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, brake_of
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import connect
@@ -175,6 +176,8 @@ def _restore(run: Run, guard: Optional[Guard], found: Found, stack: contextlib.E
 def _planned(way: Way) -> list[Step]:
     state = way.run.params["state"]
     steps = _PLANS[state](way)
+    # What a killed run left closed is not among these: it is opened, approved or not.
+    settle(way.run, [step.action for step in steps], together=True)
     if state == "beside":
         way.locks.slot([step.action for step in steps])
     return steps
