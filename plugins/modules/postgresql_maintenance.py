@@ -89,6 +89,62 @@ options:
         extension is installed. Those that look worst from the catalogs are read first; the rest is judged by estimate.
     type: int
     default: 1073741824
+  thresholds:
+    description:
+      - Thresholds of their own for a schema or a table, which win over those for all; those of a table win over those
+        of its schema. What is set for a partitioned table holds for its partitions.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      schema:
+        description: All tables of this schema.
+        type: str
+      table:
+        description: This table, written as V(table) or V(schema.table); names that need it in double quotes.
+        type: str
+      vacuum_min_dead_rows:
+        description: As O(vacuum_min_dead_rows).
+        type: int
+      vacuum_dead_ratio:
+        description: As O(vacuum_dead_ratio).
+        type: float
+      freeze_age:
+        description: As O(freeze_age).
+        type: int
+      freeze_mxid_age:
+        description: As O(freeze_mxid_age).
+        type: int
+      wraparound_age:
+        description: As O(wraparound_age).
+        type: int
+      vacuum_truncate:
+        description: As O(vacuum_truncate).
+        type: bool
+      analyze_min_rows:
+        description: As O(analyze_min_rows).
+        type: int
+      analyze_ratio:
+        description: As O(analyze_ratio).
+        type: float
+      index_bloat_ratio:
+        description: As O(index_bloat_ratio).
+        type: float
+      index_min_bytes:
+        description: As O(index_min_bytes).
+        type: int
+  scope:
+    description:
+      - What is worked on. With V(all) everything that the other options select is vacuumed, analysed and rebuilt, also
+        where no measurement calls for it; then each run finds work.
+    type: str
+    choices: [due, all]
+    default: due
+  max_window:
+    description:
+      - How many seconds the longest window lasts. What would need more is left alone, and a critical check names the
+        choices; a vacuum against wraparound is not. Without it, nothing counts as too large.
+    type: float
   max_transaction_age:
     description:
       - A rebuild waits for all transactions that are open when it begins. It is left for the next run while one is

@@ -19,7 +19,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect impor
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.dial import application_name
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.leftovers import Leftovers
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.plan import Step, fit
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step, fit
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.progress import Progress
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Index, Policy, Table
 

@@ -11,15 +11,23 @@ from typing import Any, Mapping, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core import records
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import settle
-from ansible_collections.day2.ops.plugins.module_utils._postgresql import plan, preflight, read
+from ansible_collections.day2.ops.plugins.module_utils._postgresql import plan, preflight, read, summary, thresholds
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.apply import Site, act
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, BrakePolicy, brake_of
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks, check_slots
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import OPERATIONS, RATES, Policy, State, Table
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import (
+    OPERATIONS,
+    RATES,
+    SCOPES,
+    Policy,
+    State,
+    Table,
+)
 
 MODULE = "postgresql_maintenance"
 # Purposes of work, for which a preflight can be made: the lock and the module whose grants are needed.
@@ -40,7 +48,18 @@ def policy_spec() -> ArgumentSpec:
     options: dict[str, Any] = {
         one.name: {"type": kinds[type(getattr(given, one.name))], "default": getattr(given, one.name)}
         for one in fields(Policy)
-        if one.name != "operations"
+        if type(getattr(given, one.name)) in kinds
+    }
+    own = {name: {"type": options[name]["type"]} for name in thresholds.OPTIONS}
+    options["max_window"] = {"type": "float"}
+    options["scope"] = {"type": "str", "choices": list(SCOPES), "default": given.scope}
+    options["thresholds"] = {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"schema": {"type": "str"}, "table": {"type": "str"}, **own},
+        "mutually_exclusive": [("schema", "table")],
+        "required_one_of": [("schema", "table")],
     }
     options["operations"] = {
         "type": "list",
@@ -61,15 +80,11 @@ def policy_spec() -> ArgumentSpec:
 
 def policy_of(params: Mapping[str, Any]) -> Policy:
     """The policy from the options; :class:`BadInput` for a value that cannot be meant."""
-    for name in ("vacuum_dead_ratio", "analyze_ratio", "index_bloat_ratio"):
-        if not 0 < params[name] <= 1:
-            raise BadInput(f"{name}: {params[name]} is not a ratio; give a number above 0 and up to 1, such as 0.1.")
     check_slots(params)
-    for one in fields(Policy):
-        if one.name != "operations" and params[one.name] < 0:
-            raise BadInput(f"{one.name}: {params[one.name]} is negative; give 0 or more.")
-    values = {one.name: params[one.name] for one in fields(Policy)}
-    return Policy(**{**values, "operations": frozenset(params["operations"])})
+    values = {one.name: params[one.name] for one in fields(Policy) if one.name != "overrides"}
+    thresholds.check_values(values)
+    overrides = thresholds.overrides_of(params["thresholds"])
+    return Policy(**{**values, "operations": frozenset(params["operations"]), "overrides": overrides})
 
 
 @dataclass
@@ -77,7 +92,7 @@ class Found:
     """What one run knows, kept together for the result, also of a run that fails."""
 
     checks: list[records.Check]
-    steps: list[plan.Step]
+    steps: list[Step]
     policy: Policy
     state: Optional[State] = None
     rates: Optional[dict[str, float]] = None
@@ -85,8 +100,11 @@ class Found:
     def result(self) -> Result:
         actions = [step.action for step in self.steps]
         rates = {name: round(rate) for name, rate in (self.rates or {}).items()}
-        summary = plan.summarize(self.state, self.policy, self.steps) if self.state else ""
-        return {"checks": self.checks, "actions": actions, "plan_summary": summary, "throughput": rates}
+        checks, said = self.checks, ""
+        if self.state:
+            said = summary.summarize(self.state, self.policy, self.steps)
+            checks = [*checks, *summary.warnings(self.state, self.policy, self.steps)]
+        return {"checks": checks, "actions": actions, "plan_summary": said, "throughput": rates}
 
 
 def maintain(run: Run) -> Result:
@@ -181,7 +199,7 @@ def find(
     tables = read.recount(session, tables, probe)
     indexes = read.read_indexes(session, tables)
     if "reindex" in policy.operations:
-        indexes = read.measure(session, tables, indexes, policy.index_min_bytes, probe)
+        indexes = read.measure(session, tables, indexes, thresholds.smallest_index(policy), probe)
     return State(
         version=session.version,
         tables=tuple(tables),

@@ -12,6 +12,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, percent
 
 LOST = "the server's statistics of it were lost, so its dead and changed rows are unknown"
+ASKED = "nothing calls for it; it was asked for (scope: all)"
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,12 @@ def vacuum(table: Table, policy: Policy, holders: Sequence[Holder]) -> Need:
         total = table.toast_live + table.toast_dead
         reason = f"{percent(table.toast_dead / total)} of {amount(total)} TOAST rows are dead (threshold {share})"
     else:
-        return Need()
+        return _asked(policy)
     return Need(reason, held=holder_since_vacuum(table, holders))
+
+
+def _asked(policy: Policy) -> Need:
+    return Need(ASKED) if policy.scope == "all" else Need()
 
 
 def _freeze(table: Table, policy: Policy, holders: Sequence[Holder]) -> Need:
@@ -81,11 +86,10 @@ def holder_since_vacuum(table: Table, holders: Sequence[Holder]) -> str:
     return next((one.what for one in holders if one.age is not None and one.age > table.vacuumed), "")
 
 
-def analyze(table: Table, policy: Policy, tables: Sequence[Table]) -> Need:
+def analyze(table: Table, policy: Policy, leaves: Sequence[Table]) -> Need:
     """Due when never done on rows, or after enough changes. A partitioned parent counts those of its partitions."""
     changed, rows = table.changed, float(table.live)
     if table.kind == "p":
-        leaves = [one for one in tables if one.root == table.oid and one.kind != "p"]
         if table.root is not None:
             return Need()
         changed, rows = (
@@ -102,7 +106,7 @@ def analyze(table: Table, policy: Policy, tables: Sequence[Table]) -> Need:
         share = f", {percent(changed / rows)} of {amount(rows)}" if rows else ""
         limit = percent(policy.analyze_ratio)
         return Need(f"{amount(changed)} rows changed since the last analyze{share} (threshold {limit})")
-    return Need()
+    return _asked(policy)
 
 
 def index_bloat(index: Index, live_share: Optional[float]) -> Optional[float]:
@@ -113,18 +117,25 @@ def index_bloat(index: Index, live_share: Optional[float]) -> Optional[float]:
     return round(max(0.0, 1 - index.useful_bytes * share / index.bytes), 4)
 
 
-def reindex(index: Index, table: Table, policy: Policy, holders: Sequence[Holder]) -> Need:
-    """Due when invalid, or when bloated and large enough to matter."""
+def reindex(index: Index, table: Table, policy: Policy, holders: Sequence[Holder], raised: float = 0.0) -> Need:
+    """Due when invalid, or when bloated and large enough to matter.
+
+    ``raised``: the ratio that this index must reach since its last rebuild gave back little.
+    """
     if not index.valid:
         return Need("it is invalid: the server does not use it, but may maintain it")
-    if index.exclusion or index.method == "brin" or index.bytes < policy.index_min_bytes:
+    if index.exclusion or index.method == "brin":
         return Need()
+    if index.bytes < policy.index_min_bytes:
+        return _asked(policy)
     # Dead rows that somebody may still see go into a rebuilt index too.
     ratio = None if holder_since_vacuum(table, holders) else dead_ratio(table)
     bloat = index_bloat(index, None if ratio is None else 1 - ratio)
-    if bloat is None or bloat < policy.index_bloat_ratio:
-        return Need()
+    limit = max(policy.index_bloat_ratio, raised)
+    if bloat is None or bloat < limit:
+        return _asked(policy)
     told = "measured" if index.measured == "pgstatindex" else "estimated"
-    reason = f"{percent(bloat)} of it is bloat, {told} (threshold {percent(policy.index_bloat_ratio)})"
+    why = ", raised because its last rebuild gave back little" if raised > policy.index_bloat_ratio else ""
+    reason = f"{percent(bloat)} of it is bloat, {told} (threshold {percent(limit)}{why})"
     alone = index_bloat(index, None) or 0.0
-    return Need(reason, bloat=bloat, useful=index.bytes * (1 - bloat), leans=alone < policy.index_bloat_ratio)
+    return Need(reason, bloat=bloat, useful=index.bytes * (1 - bloat), leans=alone < limit)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Mapping, Optional
+from typing import Any, Mapping, Optional
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,21 @@ class Blocker:
 
 
 @dataclass(frozen=True)
+class History:
+    """What earlier runs have learnt; ``known`` is False where nobody could tell.
+
+    ``deferred``: how often in a row, by "action subject". ``raised``: ratios by index. ``bytes_per_row``: the best ever
+    seen, by table or index. Names are spelled.
+    """
+
+    known: bool = False
+    throughput: Mapping[str, float] = field(default_factory=dict)
+    deferred: Mapping[str, int] = field(default_factory=dict)
+    raised: Mapping[str, float] = field(default_factory=dict)
+    bytes_per_row: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class State:
     version: int
     tables: tuple[Table, ...] = ()
@@ -91,11 +106,22 @@ class State:
     disk_free: Optional[float] = None
     # Kind of action: who is in its way.
     obstacles: Mapping[str, str] = field(default_factory=dict)
+    history: History = field(default_factory=History)
 
 
 # What a slow disk still gives; measured rates replace these.
 RATES: Mapping[str, float] = {"vacuum": 50e6, "analyze": 50e6, "reindex": 60e6}
 OPERATIONS = ("vacuum", "analyze", "reindex", "drop_index")
+SCOPES = ("due", "all")
+
+
+@dataclass(frozen=True)
+class Override:
+    """Thresholds of their own: of a schema (``table`` empty), or of a table (``schema`` empty: in any schema)."""
+
+    schema: str
+    table: str
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -115,3 +141,7 @@ class Policy:
     index_min_bytes: int = 10 << 20
     max_transaction_age: float = 60.0
     lock_timeout: float = 2.0
+    scope: str = "due"
+    # Seconds that the longest window lasts; None: nobody knows.
+    max_window: Optional[float] = None
+    overrides: tuple[Override, ...] = ()

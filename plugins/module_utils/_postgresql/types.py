@@ -33,10 +33,18 @@ INDEX_BLOAT = CheckType("postgresql_index_bloat", "ratio", "above", ("index", "b
 SIZE = CheckType("postgresql_size", "bytes", None, ("databases_bytes",))
 DISK = CheckType("postgresql_disk", "ratio", "above", ("used_bytes", "capacity_bytes", "wal_bytes"))
 CACHE = CheckType("postgresql_cache_hits", "ratio", "below", ("blocks",))
+OVERSIZE = CheckType("postgresql_maintenance_oversize", "seconds", "above", ("action",))
+DEFERRED = CheckType("postgresql_maintenance_deferred", "count", "above", ("action", "reason"))
 
 # What is left behind (invalid_index), held (held_by) or overrun stands in the action's after.
-_TABLE = ("seconds", "bytes", "live_rows", "dead_rows", "dead_ratio", "xid_age", "changed_rows", "bytes_reclaimed")
-_INDEX = ("seconds", "bytes", "bytes_reclaimed", "bloat", "method", "invalid_index")
+_TABLE = (
+    "seconds", "bytes", "live_rows", "dead_rows", "dead_ratio", "xid_age", "changed_rows", "bytes_reclaimed",
+    "rate", "method", "confidence",
+)  # fmt: skip
+_INDEX = (
+    "seconds", "bytes", "bytes_reclaimed", "bloat", "method", "confidence", "invalid_index", "rate",
+    "disk_bytes", "rows",
+)  # fmt: skip
 VACUUM = ActionType(
     "vacuum", "maintain",
     (*_TABLE, "bytes_reusable", "analyze", "freeze", "held_by", "overrun_seconds", "size_after"),

@@ -12,7 +12,8 @@ from typing import Any, Optional
 import pytest
 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import needs
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.plan import Step, assume, plan, summarize
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.plan import assume, plan
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import (
     RATES,
     Blocker,
@@ -22,6 +23,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import 
     State,
     Table,
 )
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.summary import summarize
 
 MIB = 1 << 20
 HEALTHY = Table(

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""In which order the steps of a plan run, and which of them fit into the time left. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Iterable, Optional, Sequence
+
+from ansible_collections.day2.ops.plugins.module_utils._core import records
+from ansible_collections.day2.ops.plugins.module_utils._core.records import Action
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.needs import Need
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import History, Index, Policy, Table
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import duration
+
+
+@dataclass
+class Step:
+    """An action with what it needs to be carried out. ``oversize``: no window is long enough for it."""
+
+    action: Action
+    table: Table
+    index: Optional[Index] = None
+    need: Need = field(default_factory=Need)
+    oversize: bool = False
+
+    @property
+    def kind(self) -> str:
+        return str(self.action["action"])
+
+    @property
+    def seconds(self) -> float:
+        return float(self.action["predicted"].get("seconds") or 0.0)
+
+    @property
+    def key(self) -> str:
+        """Under which history keeps it."""
+        return key_of(self.action)
+
+    @property
+    def planned(self) -> bool:
+        return bool(self.action["status"] == "planned")
+
+
+def key_of(action: Action) -> str:
+    return f"{action['action']} {action['subject']}"
+
+
+def in_order(groups: Iterable[Sequence[Step]], history: History) -> list[list[Step]]:
+    """The steps of one table each, ordered: what nears the wraparound, what earlier runs had to leave, the worst."""
+    return sorted((list(group) for group in groups), key=lambda group: _rank(group, history))
+
+
+def _rank(group: Sequence[Step], history: History) -> tuple[bool, int, float, str]:
+    urgent = any(step.need.urgent for step in group)
+    left = max((history.deferred.get(step.key, 0) for step in group), default=0)
+    worth = sum(
+        float(step.action["predicted"].get(name) or 0)
+        for step in group
+        for name in ("bytes_reclaimed", "bytes_reusable")
+    )
+    return not urgent, -left, -worth, spell(group[0].table.schema, group[0].table.name)
+
+
+def set_apart(steps: Iterable[Step], policy: Policy) -> None:
+    """Leave to a person what no window is long enough for. A vacuum against wraparound runs all the same."""
+    longest = policy.max_window
+    for step in steps:
+        if longest is None or not step.planned or step.need.urgent:
+            continue
+        if step.seconds > longest:
+            step.oversize = True
+            needs = f"it needs about {duration(step.seconds)}, and no window is longer than {duration(longest)}"
+            records.skip(step.action, needs)
+
+
+def fit(steps: Iterable[Step], left: Optional[float]) -> Optional[float]:
+    """Defer what would not end in time; smaller ones further down may still fit. The time that is left then."""
+    for step in steps:
+        if left is None or not step.planned or step.need.urgent:
+            continue
+        if step.seconds > left:
+            records.defer(step.action, f"it needs about {duration(step.seconds)}, {duration(max(left, 0))} are left")
+        else:
+            left -= step.seconds
+    return left
+
+
+def fit_group(group: Sequence[Step], left: Optional[float]) -> Optional[float]:
+    """:func:`fit` for the steps of one table, which partly make sense only together."""
+    _lean(group, left)
+    left = fit(group, left)
+    _lean(group, None)
+    return left
+
+
+def _lean(group: Sequence[Step], left: Optional[float]) -> None:
+    """Leave rebuilds that owe to dead rows when the vacuum does not run, or not both fit.
+
+    A rebuild leaves dead rows out, but as long as they are counted the new index would look as bloated as the old one.
+    """
+    planned = [step for step in group if step.planned]
+    leaning = [step for step in planned if step.need.leans]
+    vacuums = [step for step in planned if step.kind == "vacuum"]
+    needed = sum(step.seconds for step in leaning + vacuums)
+    if vacuums and (left is None or needed <= left):
+        return
+    for step in leaning:
+        records.defer(step.action, "much of that owes to dead rows, and there is no vacuum of its table with it")

@@ -1,0 +1,91 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a plan comes to: one sentence, and the checks that ask for a person. Pure."""
+
+from __future__ import annotations
+
+from typing import Optional, Sequence
+
+from ansible_collections.day2.ops.plugins.module_utils._core import records
+from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
+from ansible_collections.day2.ops.plugins.module_utils._postgresql import needs, types
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Policy, State
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, duration, percent, size
+
+# So often in a row may an action be left before somebody should know.
+OFTEN = 3
+UNKNOWN = "predictions use defaults, as no history is known"
+
+
+def summarize(state: State, policy: Policy, steps: Sequence[Step]) -> str:
+    """One sentence on what was measured and what follows; an empty plan says why."""
+    what = f"{count(len(state.tables), 'table')}, {count(len(state.indexes), 'index')} measured"
+    totals = {status: sum(step.action["status"] == status for step in steps) for status in records.ACTION_STATUSES}
+    said = [f"{amount(total)} {status}" for status, total in totals.items() if total]
+    if said:
+        guessed = "" if state.history.known else f"; {UNKNOWN}"
+        return f"{what}: {', '.join(said)}{guessed}."
+    parts = _nothing(state, policy)
+    return f"{what}; nothing is due{': ' + ', '.join(parts) if parts else ''}."
+
+
+def _nothing(state: State, policy: Policy) -> list[str]:
+    """Why nothing is due."""
+    parts = []
+    live = [table for table in state.tables if table.kind != "p" and table.live + table.dead]
+    if live:
+        worst = max(live, key=lambda table: needs.dead_ratio(table) or 0)
+        parts.append(f"most dead rows {percent(needs.dead_ratio(worst) or 0)} ({spell(worst.schema, worst.name)})")
+        parts.append(f"oldest transaction id {amount(max(table.xid_age for table in live))} back")
+    told = [index for index in state.indexes if index.useful_bytes is not None]
+    if told:
+        worst_index = max(told, key=lambda index: needs.index_bloat(index, None) or 0.0)
+        bloat = needs.index_bloat(worst_index, None) or 0.0
+        parts.append(f"most index bloat {percent(bloat)} ({spell(worst_index.schema, worst_index.name)})")
+    small = sum(1 for index in state.indexes if index.valid and index.bytes < policy.index_min_bytes)
+    if small:
+        parts.append(f"{count(small, 'index')} below {size(policy.index_min_bytes)}")
+    untold = sum(
+        1 for index in state.indexes
+        if index.valid and index.bytes >= policy.index_min_bytes and index.useful_bytes is None
+    )  # fmt: skip
+    if untold:
+        parts.append(f"{count(untold, 'index')} not to be told without pgstattuple")
+    return parts
+
+
+def warnings(state: State, policy: Policy, steps: Sequence[Step]) -> list[Check]:
+    """What needs a person: actions that no window is long enough for, and those that are left again and again."""
+    found = []
+    for step in steps:
+        subject = str(step.action["subject"])
+        if step.oversize and policy.max_window is not None:
+            found.append(_oversize(step, subject, policy.max_window))
+        times = state.history.deferred.get(step.key, 0) + 1
+        if step.action["status"] == "deferred" and times >= OFTEN:
+            why = str(step.action["reason"]).rpartition("; deferred: ")[2]
+            text = f"{step.kind} of {subject} was left {times} times in a row, now because: {why}."
+            advice = "Give it a longer window, remove what stands in its way, or do it by hand."
+            found.append(
+                types.DEFERRED(subject, times, warn=OFTEN, summary=text, advice=advice, action=step.kind, reason=why)
+            )
+    return found
+
+
+def _oversize(step: Step, subject: str, longest: float) -> Check:
+    text = (
+        f"{step.kind} of {subject} needs about {duration(step.seconds)}; no window is longer than {duration(longest)}."
+    )
+    choices = "a longer window once (ops_override_reason and ops_override_duration); by hand, at a quiet time; "
+    choices += "partitions, so that each part fits"
+    own: Optional[str] = {"reindex": "index_bloat_ratio", "vacuum": "vacuum_dead_ratio"}.get(step.kind)
+    if own and not step.need.freeze:
+        choices += f"; a higher {own} for it in thresholds"
+    if step.need.freeze:
+        choices += "; wait until it nears the wraparound: then it runs past the window's end"
+    return types.OVERSIZE(
+        subject, step.seconds, crit=longest, summary=text, advice=f"Choose: {choices}.", action=step.kind
+    )
