@@ -144,6 +144,7 @@ def _build(lab: Lab, parts: Sequence[str], scale: float) -> dict[str, Any]:
         "maintenance_role": demo.MAINTENANCE,
         "observe_role": demo.OBSERVE,
         "backup_role": demo.BACKUP,
+        "retention_role": demo.RETENTION,
     }
     return {"servers": with_data, **names}
 

@@ -28,6 +28,7 @@ OWNER = "orchestrator"
 MAINTENANCE = "day2_maintenance"
 OBSERVE = "day2_observe"
 BACKUP = "day2_backup"
+RETENTION = "day2_retention"
 LEFTOVER = "audit_logs_actor_idx_ccnew"
 
 # Rows at scale 1.
@@ -197,10 +198,34 @@ def create_roles(postgres: Postgres) -> None:
     postgres.create_role(MAINTENANCE, member_of=("pg_monitor", OWNER))
     postgres.create_role(OBSERVE, member_of=("pg_monitor",))
     postgres.create_role(BACKUP, member_of=("pg_monitor", "pg_read_all_data"))
+    postgres.create_role(RETENTION, member_of=("pg_monitor",))
     with postgres.cursor() as cursor:
         cursor.execute("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
-        for role in (MAINTENANCE, BACKUP):
+        for role in (MAINTENANCE, BACKUP, RETENTION):
             cursor.execute(sql.SQL("GRANT CONNECT ON DATABASE postgres TO {}").format(sql.Identifier(role)))
+
+
+def let_retain(
+    postgres: Postgres, database: str, tables: Sequence[tuple[str, str]] = (), *, restore: bool = False
+) -> None:
+    """The ledger of retention in the database, and what its role needs on these (schema, table); may be called again.
+
+    With ``restore`` it may put rows back too.
+    """
+    from ansible_collections.day2.ops.plugins.module_utils._postgresql.grants import LEDGER_SQL
+
+    role = sql.Identifier(RETENTION)
+    privileges = sql.SQL("SELECT, DELETE, INSERT" if restore else "SELECT, DELETE")
+    with postgres.cursor(database) as cursor:
+        cursor.execute("SET client_min_messages = warning")
+        for statement in LEDGER_SQL:
+            cursor.execute(statement)
+        cursor.execute(sql.SQL("GRANT USAGE ON SCHEMA day2 TO {}").format(role))
+        cursor.execute(sql.SQL("GRANT SELECT, INSERT ON day2.retention_ledger TO {}").format(role))
+        for schema, table in tables:
+            cursor.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), role))
+            name = sql.Identifier(schema, table)
+            cursor.execute(sql.SQL("GRANT {} ON TABLE {} TO {}").format(privileges, name, role))
 
 
 def fill(
@@ -235,6 +260,7 @@ def fill(
     filler.neglect()
     filler.leave_invalid_index()
     filler.workload()
+    let_retain(postgres, database, [("public", table) for table in TABLES], restore=True)
     with postgres.cursor(database) as cursor:
         rows = {}
         for table in TABLES:

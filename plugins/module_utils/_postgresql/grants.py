@@ -15,7 +15,8 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadIn
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote, spell
 
-# Per module: memberships in predefined roles, whether it locks in lock_db, and what it needs on the tables it works on.
+# Per module: memberships in predefined roles, whether it locks in lock_db, and what it needs on the tables it works on:
+# to be their owner, or privileges; the ledger of retention, and temporary tables.
 NEEDS: dict[str, dict[str, Any]] = {
     "postgresql_health_info": {"roles": ("pg_monitor",), "lock": False, "tables": ""},
     "postgresql_preflight_info": {"roles": ("pg_monitor",), "lock": True, "tables": ""},
@@ -27,6 +28,21 @@ NEEDS: dict[str, dict[str, Any]] = {
         "tables": "owner",
         "attributes": " CREATEDB",
     },
+    "postgresql_retention": {
+        "roles": ("pg_monitor",),
+        "lock": True,
+        "tables": "",
+        "privileges": ("SELECT", "DELETE"),
+        "ledger": True,
+    },
+    "postgresql_retention_restore": {
+        "roles": ("pg_monitor",),
+        "lock": True,
+        "tables": "",
+        "privileges": ("SELECT", "INSERT"),
+        "ledger": True,
+        "temporary": True,
+    },
 }
 MAINTAIN_SINCE = 170000
 
@@ -36,6 +52,8 @@ class Held:
     """What the connected role holds, and where it falls short.
 
     ``tables``: (schema, table, owner, whether only the owner will do) of those in scope that it may not maintain.
+    ``privileges``: (schema, table, privileges) that it lacks. ``ledger``: what of it is missing: absent, grants or
+    nothing. ``temporary``: the database in which it may not make temporary tables.
     """
 
     role: str
@@ -45,6 +63,9 @@ class Held:
     may_lock: bool
     schemas: tuple[str, ...] = ()
     tables: tuple[tuple[str, str, str, bool], ...] = ()
+    privileges: tuple[tuple[str, str, str], ...] = ()
+    ledger: str = ""
+    temporary: str = ""
 
 
 _HELD = """
@@ -52,7 +73,22 @@ SELECT current_user AS role, current_setting('server_version_num')::int AS versi
        ARRAY(SELECT rolname::text FROM pg_roles
               WHERE rolname = ANY(%(roles)s) AND pg_has_role(current_user, oid, 'USAGE')) AS roles,
        (SELECT has_database_privilege(current_user, oid, 'CONNECT') FROM pg_database
-         WHERE datname = %(lock_db)s) AS may_lock
+         WHERE datname = %(lock_db)s) AS may_lock, current_database() AS database,
+       has_database_privilege(current_database(), 'TEMPORARY') AS temporary
+"""
+_PRIVILEGES = """
+SELECT n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner,
+       has_schema_privilege(n.oid, 'USAGE') AS usable, pg_has_role(c.relowner, 'USAGE') AS owned,
+       c.oid = ANY(%(owned)s::oid[]) AS own,
+       ARRAY(SELECT p FROM unnest(%(privileges)s::text[]) p WHERE NOT has_table_privilege(c.oid, p)) AS lacking
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.oid = ANY(%(tables)s::oid[])
+"""
+_LEDGER = """
+SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+       AND has_table_privilege(c.oid, 'INSERT') AS usable
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = 'day2' AND c.relname = 'retention_ledger'
 """
 _OWNED = """
 SELECT n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner,
@@ -67,12 +103,16 @@ SELECT n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS ow
 """
 
 
-def read_grants(session: Session, module: str, lock_db: str, tables: Sequence[int] = ()) -> Held:
-    """What the connected role holds of what ``module`` needs on the tables with these oids."""
+def read_grants(
+    session: Session, module: str, lock_db: str, tables: Sequence[int] = (), owned: Sequence[int] = ()
+) -> Held:
+    """What the connected role holds of what ``module`` needs on the tables with these oids, and of those that it has to
+    own whatever the module."""
     held = session.rows(_HELD, {"roles": list(NEEDS[module]["roles"]), "lock_db": lock_db})[0]
     if held["may_lock"] is None and NEEDS[module]["lock"]:
         raise BadInput(f"lock_db: there is no database {lock_db}; give one that all targets of the server share.")
     lacking: list[tuple[str, str, str, bool]] = []
+    privileges: list[tuple[str, str, str]] = []
     schemas: set[str] = set()
     if NEEDS[module]["tables"] and tables:
         maintain = "has_table_privilege(c.oid, 'MAINTAIN')" if session.version >= MAINTAIN_SINCE else "false"
@@ -84,6 +124,14 @@ def read_grants(session: Session, module: str, lock_db: str, tables: Sequence[in
                 schemas.add("pg_toast")
             if not row["usable"]:
                 schemas.add(row["schema"])
+    wanted = {"privileges": list(NEEDS[module].get("privileges", ())), "tables": list(tables), "owned": list(owned)}
+    for row in session.rows(_PRIVILEGES, wanted) if wanted["privileges"] else []:
+        if row["own"] and not row["owned"]:
+            lacking.append((row["schema"], row["name"], row["owner"], True))
+        elif row["lacking"]:
+            privileges.append((row["schema"], row["name"], ", ".join(row["lacking"])))
+        if not row["usable"]:
+            schemas.add(row["schema"])
     return Held(
         role=held["role"],
         version=held["version"],
@@ -92,7 +140,15 @@ def read_grants(session: Session, module: str, lock_db: str, tables: Sequence[in
         may_lock=bool(held["may_lock"]),
         schemas=tuple(sorted(schemas)),
         tables=tuple(sorted(lacking)),
+        privileges=tuple(sorted(privileges)),
+        ledger=_ledger(session) if NEEDS[module].get("ledger") else "",
+        temporary=held["database"] if NEEDS[module].get("temporary") and not held["temporary"] else "",
     )
+
+
+def _ledger(session: Session) -> str:
+    rows = session.rows(_LEDGER)
+    return "absent" if not rows else "" if rows[0]["usable"] else "grants"
 
 
 def missing(module: str, held: Held) -> list[str]:
@@ -106,16 +162,35 @@ def missing(module: str, held: Held) -> list[str]:
     for schema, name, owner, _owner_only in held.tables:
         if owner not in by_owner:
             statements.append(f"GRANT MAINTAIN ON TABLE {spell(schema, name)} TO {role};")
-    return statements + [f"GRANT {quote(owner)} TO {role};" for owner in sorted(by_owner)]
+    statements += [f"GRANT {quote(owner)} TO {role};" for owner in sorted(by_owner)]
+    for schema, name, privileges in held.privileges:
+        statements.append(f"GRANT {privileges} ON TABLE {spell(schema, name)} TO {role};")
+    if held.ledger:
+        statements += [*(LEDGER_SQL if held.ledger == "absent" else ()), *_ledger_grants(role)]
+    if held.temporary:
+        statements.append(f"GRANT TEMPORARY ON DATABASE {quote(held.temporary)} TO {role};")
+    return statements
+
+
+def _ledger_grants(role: str) -> list[str]:
+    return [f"GRANT USAGE ON SCHEMA day2 TO {role};", f"GRANT SELECT, INSERT ON day2.retention_ledger TO {role};"]
 
 
 def role_sql(
-    module: str, *, role: str, database: str, owners: Sequence[str] = (), lock_db: str = "postgres", stop: bool = True
+    module: str,
+    *,
+    role: str,
+    database: str,
+    owners: Sequence[str] = (),
+    lock_db: str = "postgres",
+    stop: bool = True,
+    tables: Sequence[tuple[str, str]] = (),
 ) -> str:
     """Ready-to-apply SQL for a role that can do what ``module`` does and no more. It sets no password.
 
     ``owners`` are the owners of the tables to maintain: dropping a leftover index needs membership in them. With
-    ``stop`` the schema ``day2`` for stop orders is created in ``database`` too.
+    ``stop`` the schema ``day2`` for stop orders is created in ``database`` too. ``tables``, as (schema, table), are
+    those that retention works on.
     """
     needs = NEEDS[module]
     lines = [f"CREATE ROLE {quote(role)} LOGIN{needs.get('attributes', '')};"]
@@ -127,10 +202,41 @@ def role_sql(
     if stop:
         lines += ["", f"-- In database {quote(database)}: a row here stops the work within 15 s.", *STOP_SQL]
         lines += [f"GRANT USAGE ON SCHEMA day2 TO {quote(role)};", f"GRANT SELECT ON day2.stop TO {quote(role)};"]
+    if needs.get("ledger"):
+        lines += ["", f"-- In database {quote(database)}: the truth about what was deleted, and its tables."]
+        lines += [*LEDGER_SQL, *_ledger_grants(quote(role))]
+        lines += [f"GRANT USAGE ON SCHEMA {quote(schema)} TO {quote(role)};" for schema in dict(tables)]
+        privileges = ", ".join(needs["privileges"])
+        lines += [f"GRANT {privileges} ON TABLE {spell(*table)} TO {quote(role)};" for table in tables]
     return "\n".join(lines) + "\n"
 
 
 STOP_SQL = (
     "CREATE SCHEMA IF NOT EXISTS day2;",
     "CREATE TABLE IF NOT EXISTS day2.stop (target_id text NOT NULL, reason text NOT NULL, until timestamptz);",
+)
+# One row for each batch that was deleted, and for what was decided about a chunk or a policy.
+LEDGER_SQL = (
+    "CREATE SCHEMA IF NOT EXISTS day2;",
+    """CREATE TABLE IF NOT EXISTS day2.retention_ledger (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    run text NOT NULL,
+    target text NOT NULL,
+    policy text NOT NULL,
+    policy_hash text NOT NULL,
+    relation text NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('delete', 'drop_partition', 'erase', 'restore', 'accept', 'void')),
+    chunk text,
+    object text,
+    version text,
+    sha256 text,
+    first_row bigint,
+    last_row bigint,
+    first_key text,
+    last_key text,
+    deleted bigint NOT NULL DEFAULT 0,
+    stayed bigint[] NOT NULL DEFAULT '{}',
+    stayed_keys text[] NOT NULL DEFAULT '{}',
+    UNIQUE (chunk, kind, first_row));""",
 )

@@ -8,14 +8,13 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, Optional, Protocol, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import Refused, Stopped
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import grants, spec, trouble, types
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect, refuse_pooler
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Table
 
 OLDEST = 140000
 # How long an answer to "is it still the same server?" is good where it is asked often.
@@ -104,9 +103,24 @@ def preflight(run: Run, session: Session, module: str, *, standby: bool = False)
     return server, [*checks, require_grants(run, session, module, (), checks)]
 
 
-def require_grants(run: Run, session: Session, module: str, tables: Sequence[Table], checks: list[Check]) -> Check:
-    """The check on grants when all are there; :class:`Refused`, with the statements to run, when not."""
-    check = grants_check(session, module, run.params["lock_db"], [table.oid for table in tables])
+class Tabled(Protocol):
+    """Whatever speaks of one table."""
+
+    @property
+    def oid(self) -> int: ...
+
+
+def require_grants(
+    run: Run,
+    session: Session,
+    module: str,
+    tables: Sequence[Tabled],
+    checks: list[Check],
+    owned: Sequence[int] = (),
+) -> Check:
+    """The check on grants when all are there; :class:`Refused`, with the statements to run, when not. ``owned``: the
+    oids of tables of which the role has to be the owner, whatever the module."""
+    check = grants_check(session, module, run.params["lock_db"], [table.oid for table in tables], owned)
     if check["status"] == "crit":
         raise Refused(f"{check['summary']} Let an administrator run: {check['advice']}", checks=[*checks, check])
     return check
@@ -143,9 +157,11 @@ def path_checks(run: Run, session: Session) -> list[Check]:
     return [tls, pooler]
 
 
-def grants_check(session: Session, module: str, lock_db: str, tables: Sequence[int] = ()) -> Check:
+def grants_check(
+    session: Session, module: str, lock_db: str, tables: Sequence[int] = (), owned: Sequence[int] = ()
+) -> Check:
     """Crit when something is missing; the advice is the statements that give it."""
-    held = grants.read_grants(session, module, lock_db, tables)
+    held = grants.read_grants(session, module, lock_db, tables, owned)
     statements = grants.missing(module, held)
     if not statements:
         return types.GRANTS(held.role, 0, crit=1, summary=f"The user {held.role} holds every grant it needs.")

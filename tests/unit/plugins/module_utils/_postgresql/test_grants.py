@@ -6,7 +6,13 @@
 
 from __future__ import annotations
 
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.grants import NEEDS, Held, missing, role_sql
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.grants import (
+    LEDGER_SQL,
+    NEEDS,
+    Held,
+    missing,
+    role_sql,
+)
 
 MODULE = "postgresql_maintenance"
 ALL = Held("day2_maintenance", 180006, frozenset({"pg_monitor"}), "postgres", True)
@@ -54,3 +60,34 @@ def test_the_role_is_rendered_from_the_same_data() -> None:
     ]
     assert "CREATE TABLE IF NOT EXISTS day2.stop" in sql and "PASSWORD" not in sql
     assert set(NEEDS) >= {MODULE, "postgresql_health_info", "postgresql_preflight_info"}
+
+
+def test_retention_needs_privileges_on_its_tables_and_the_ledger() -> None:
+    held = Held(
+        "r", 180000, frozenset({"pg_monitor"}), "postgres", True, ("Odd",), (("public", "parts", "owner1", True),),
+        (("Odd", "100% \"x\"", "DELETE"), ("public", "logs", "SELECT, DELETE")), "absent",
+    )  # fmt: skip
+    assert missing("postgresql_retention", held) == [
+        'GRANT USAGE ON SCHEMA "Odd" TO r;',
+        "GRANT owner1 TO r;",
+        'GRANT DELETE ON TABLE "Odd"."100% ""x""" TO r;',
+        "GRANT SELECT, DELETE ON TABLE public.logs TO r;",
+        *LEDGER_SQL,
+        "GRANT USAGE ON SCHEMA day2 TO r;",
+        "GRANT SELECT, INSERT ON day2.retention_ledger TO r;",
+    ]
+
+
+def test_a_restore_needs_temporary_tables() -> None:
+    held = Held("r", 180000, frozenset({"pg_monitor"}), "postgres", True, ledger="grants", temporary="My shop")
+    assert missing("postgresql_retention_restore", held) == [
+        "GRANT USAGE ON SCHEMA day2 TO r;",
+        "GRANT SELECT, INSERT ON day2.retention_ledger TO r;",
+        'GRANT TEMPORARY ON DATABASE "My shop" TO r;',
+    ]
+
+
+def test_the_role_of_retention_gets_its_tables() -> None:
+    text = role_sql("postgresql_retention", role="r", database="shop", tables=[("app", "Logs"), ("app", "b")])
+    assert 'GRANT SELECT, DELETE ON TABLE app."Logs" TO r;' in text and text.count("ON SCHEMA app") == 1
+    assert all(statement in text for statement in LEDGER_SQL)
