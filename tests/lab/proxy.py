@@ -28,6 +28,7 @@ class _Link:
         self.server: socket.socket | None = None
         self.task: asyncio.Task[None] | None = None
         self.reply_is_lost = False
+        self.left: int | None = None  # bytes until it is reset
 
     def close(self, *, reset: bool = False) -> None:
         for side in (self.client, self.server):
@@ -52,6 +53,7 @@ class Proxy:
         self._links: set[_Link] = set()
         self._latency = 0.0
         self._lost_marker = b""
+        self._reset_marker, self._reset_after, self._resets = b"", 0, 0
         self._listener, self.port = self._listen()
         self._loop = asyncio.new_event_loop()
         self._flowing = asyncio.Event()
@@ -121,11 +123,15 @@ class Proxy:
         """The next request that contains the marker gets through; its answer is lost, the connection reset."""
         self._lost_marker = marker
 
+    def reset_in(self, marker: bytes, after: int, *, times: int = 1) -> None:
+        """The next ``times`` requests that contain the marker: about so many bytes get through, then a reset."""
+        self._reset_marker, self._reset_after, self._resets = marker, after, times
+
     def resume(self) -> None:
         """Forward normally again."""
 
         def open_up() -> None:
-            self._latency, self._lost_marker = 0.0, b""
+            self._latency, self._lost_marker, self._resets = 0.0, b"", 0
             self._flowing.set()
             self._open()
 
@@ -228,6 +234,13 @@ class Proxy:
                 await self._flowing.wait()
                 if upwards and self._lost_marker and self._lost_marker in data:
                     self._lost_marker, link.reply_is_lost = b"", True
+                if upwards and self._resets and self._reset_marker in data:
+                    self._resets -= 1
+                    link.left = self._reset_after
+                if upwards and link.left is not None:
+                    if link.left < len(data):
+                        raise ConnectionResetError("reset in the middle")
+                    link.left -= len(data)
                 if not upwards and link.reply_is_lost:
                     raise ConnectionResetError("the reply is lost")
                 if not data:

@@ -177,6 +177,21 @@ def test_a_lost_reply_was_carried_out(proxy: Proxy, echo: Echo) -> None:
         assert ask(connection, b"COMMIT") == b"a:COMMIT", "only the next one is lost"
 
 
+def test_a_request_is_reset_in_its_middle(proxy: Proxy, echo: Echo) -> None:
+    proxy.reset_in(b"PUT", 100_000, times=2)
+    with connect(proxy) as connection:
+        assert ask(connection, b"GET") == b"a:GET"
+    for _ in range(2):
+        echo.received.clear()
+        with connect(proxy) as connection, pytest.raises(ConnectionError):
+            connection.sendall(b"PUT" + b"x" * 500_000)
+            while connection.recv(65536):
+                pass
+        assert sum(map(len, echo.received)) <= 100_000
+    with connect(proxy) as connection:
+        assert ask(connection, b"PUT") == b"a:PUT"
+
+
 def test_close_frees_the_port_and_the_thread(echo: Echo) -> None:
     before = threading.active_count()
     proxy = Proxy(echo.address)
