@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs a module of the collection, shows its progress, and keeps its result in the run record.
+"""Runs a module of the collection, shows its progress, keeps its result in the run record, and its plan where asked to.
 
 Every module is routed here by ``meta/runtime.yml``, so roles do nothing for it. Without a run (fact ``ops_run``, or
 variable ``ops_run_dir``) nothing is recorded and the module behaves like any other.
@@ -23,9 +23,10 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.policy import decides, policy_hash
 from ansible_collections.day2.ops.plugins.module_utils._core.version import VERSION
-from ansible_collections.day2.ops.plugins.plugin_utils import _record
+from ansible_collections.day2.ops.plugins.plugin_utils import _plans, _record
 from ansible_collections.day2.ops.plugins.plugin_utils._orders import Orders
 from ansible_collections.day2.ops.plugins.plugin_utils._watch import Watch, controller_pid
 
@@ -51,7 +52,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self._run = self._about()
         started = clock.now_iso()
         self._begin(started)
-        result.update(self._execute())
+        result.update(self._planned())
         if self._run["folder"] and self._name not in NOT_KEPT and not self._task.args.get("header"):
             self._keep(result, started)
         return result
@@ -83,6 +84,45 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             if self._vars.get(name):
                 return str(self._vars[name])
         return _record.new_run_id(C.DEFAULT_LOCAL_TMP)
+
+    def _planned(self) -> dict[str, Any]:
+        """The module's result; its plan is held to ``ops_plan_in``, and saved in ``ops_plan_out``."""
+        given, wanted = self._var("ops_plan_in"), self._var("ops_plan_out")
+        if not (given or wanted) or not _plans.acts(self._name):
+            return self._execute()
+        try:
+            _plans.check_folders(given, wanted)
+            key = _plans.key_of(
+                self._run["target"],
+                self._name,
+                self._task.name or self._name,
+                self._run["step"],
+                self._task.args,
+                looped=bool(self._task.loop or self._task.loop_with),
+            )
+            if given:
+                self._run["plan"] = _plans.approved(str(given), key, clock.now())
+        except OpsError as error:
+            return _failure(error, {"checks": [], "actions": [], "changed": False})
+        result = self._execute()
+        # The rehearsal has planned for the work inside the bracket.
+        if not wanted or self._run["step"] == "run":
+            return result
+        try:
+            self._save(str(wanted), key, result)
+        except OpsError as error:
+            return result if result.get("failed") else _failure(error, result)
+        return result
+
+    def _save(self, folder: str, key: _plans.Key, result: dict[str, Any]) -> None:
+        """A task that failed, or whose content is hidden, has no plan that anybody could approve."""
+        if result.get("failed") or self._task.no_log or "actions" not in result:
+            _plans.save(folder, key, None)
+            return
+        plan = _plans.made(key, {**self._run, "run_id": self._run["id"]}, result["actions"], clock.now())
+        path = _plans.save(folder, key, plan)
+        if plan["actions"]:
+            self._show(f"plan saved: {path}")
 
     def _execute(self) -> dict[str, Any]:
         args = dict(self._task.args)
@@ -176,3 +216,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "ended": clock.now_iso(),
         }
         _record.append(self._run["folder"], self._host, _record.line_of(result, about, bool(self._task.no_log)))
+
+
+def _failure(error: OpsError, result: dict[str, Any]) -> dict[str, Any]:
+    """``result`` as one that failed, as a module would say it."""
+    said = {"kind": error.kind, "message": str(error)}
+    return {**result, "failed": True, "msg": str(error), "error": said}
