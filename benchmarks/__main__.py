@@ -8,20 +8,31 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterable, Iterator
 
-from benchmarks import backup, idle_night
+from benchmarks import backup, bloated_night, idle_night, retention
+from benchmarks.measure import Figure
 
-ALL = {"idle_night": idle_night.run, "backup": backup.run}
+
+def postgresql() -> Iterator[Figure]:
+    """All that the maintenance and the retention of a database promise."""
+    for part in (idle_night, bloated_night, retention):
+        yield from part.run()
+
+
+ALL: dict[str, Callable[[], Iterable[Figure]]] = {"backup": backup.run, "postgresql": postgresql}
+PARTS = {"idle_night": idle_night.run, "bloated_night": bloated_night.run, "retention": retention.run}
 
 
 def main() -> int:
     wanted = sys.argv[1:] or os.environ.get("BENCH", "").split() or list(ALL)
-    unknown = [name for name in wanted if name not in ALL]
+    known = {**ALL, **PARTS}
+    unknown = [name for name in wanted if name not in known]
     if unknown:
-        print(f"There is no benchmark {unknown[0]}; there are: {', '.join(ALL)}", file=sys.stderr)
+        print(f"There is no benchmark {unknown[0]}; there are: {', '.join(known)}", file=sys.stderr)
         return 2
     for name in wanted:
-        for figure in ALL[name]():
+        for figure in known[name]():
             print(figure.line(), flush=True)
     return 0
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -41,7 +42,7 @@ def run() -> Iterator[Figure]:
         print(f"PostgreSQL {server.major}, {sum(demo.fill(server).rows.values()):,} rows", file=sys.stderr, flush=True)
         folder = lab.shared_folder("bench")
         login = server.login(demo.DATABASE, demo.MAINTENANCE)
-        variables = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        variables: dict[str, Any] = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         variables |= {"ansible_pipelining": True, "postgresql_maintenance_index_min_bytes": 1048576}
         inventory = {"all": {"hosts": {"db": variables}}}
         play = [{**PLAY[0], "module_defaults": {"group/day2.ops.postgresql": login}}]
