@@ -170,6 +170,13 @@ options:
       reindex:
         description: Of rebuilds.
         type: float
+  history:
+    description:
+      - What earlier runs have left in the store, as the lookup P(day2.ops.run_history#lookup) returns it. It brings
+        learnt throughput, what was left and how often in a row, raised thresholds, and the best sizes known.
+        O(throughput) wins.
+    type: dict
+    default: {}
   assume_actions:
     description:
       - Actions that an earlier step has planned. Rows that they will delete (C(predicted.rows_deleted), the subject
@@ -225,6 +232,10 @@ throughput:
   returned: always
   type: dict
   sample: {analyze: 50000000, reindex: 81000000, vacuum: 133000000}
+learnt:
+  description: What M(day2.ops.run_close) keeps for the next run beside the actions - C(bytes_per_row) of large objects.
+  returned: always
+  type: dict
 """
 
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec

@@ -12,6 +12,8 @@ short_description: Close the window for a target of a run
 version_added: 0.1.0
 description:
   - Gives back the lease that M(day2.ops.run_open) took. A lease that is not this run's is left alone.
+  - Leaves to the next run what this one has learnt from its own record, in C(v1/history/<target_id>.json) of the store,
+    when the run is recorded and has a store; never in check mode. The schema is in C(docs/schemas/history-1.json).
   - What it cannot give back, because the run was killed or the store does not answer, expires by itself.
 extends_documentation_fragment:
   - day2.ops._attributes
@@ -22,10 +24,19 @@ options:
     description: The RV(day2.ops.run_open#module:lease) that was taken. Empty means that there is nothing to give back.
     type: dict
     default: {}
+  learnt:
+    description:
+      - What is not in the record and worth knowing next time, as RV(day2.ops.postgresql_maintenance#module:learnt)
+        is.
+    type: dict
+    default: {}
 notes:
-  - Needs C(s3:GetObject) and C(s3:DeleteObject) on C(v1/leases/*) below the prefix, where the store is a bucket.
+  - Needs C(s3:GetObject) and C(s3:DeleteObject) on C(v1/leases/*), and C(s3:GetObject) and C(s3:PutObject) on
+    C(v1/history/*) below the prefix, where the store is a bucket.
 seealso:
   - module: day2.ops.run_open
+  - plugin: day2.ops.run_history
+    plugin_type: lookup
 author:
   - day2.ops maintainers (@day2-ops)
 """
@@ -35,6 +46,7 @@ EXAMPLES = r"""
   day2.ops.run_close:
     store: s3://ops-store/day2
     lease: "{{ opened.lease | default({}, true) }}"
+    learnt: "{{ maintained.learnt | default({}) }}"
 """
 
 RETURN = r"""
@@ -61,7 +73,8 @@ from ansible_collections.day2.ops.plugins.module_utils._store.spec import store_
 
 
 def spec() -> ArgumentSpec:
-    return ArgumentSpec({"lease": {"type": "dict", "default": {}}}).merge(store_spec())
+    given = {"type": "dict", "default": {}}
+    return ArgumentSpec({"lease": given, "learnt": given}).merge(store_spec())
 
 
 def work(run: Run) -> Result:

@@ -87,6 +87,10 @@ planned:
   description: The number of actions that the rehearsal would carry out.
   returned: success
   type: int
+deferred:
+  description: The number of actions that the rehearsal leaves to another run.
+  returned: success
+  type: int
 deadline:
   description: When work must be over, as UTC ISO 8601; null without a limit.
   returned: success

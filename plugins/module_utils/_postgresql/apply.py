@@ -17,6 +17,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql import needs,
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session, compose
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.dial import application_name
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.history_of import raised_to
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.leftovers import Leftovers
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step, fit
@@ -95,6 +96,8 @@ def _one(site: Site, step: Step) -> None:
         if step.action["started"]:
             records.fail(step.action, _sentence(error))
         raise
+    finally:
+        site.brake.tell(step.action, types.ACTIONS[step.kind])
 
 
 def _refit(site: Site, steps: list[Step]) -> None:
@@ -102,13 +105,14 @@ def _refit(site: Site, steps: list[Step]) -> None:
     left = site.run.deadline.left()
     if left is not None:
         # Only the next one: the rest is judged when its turn comes.
-        fit(steps[:1], left)
+        fit(steps[:1], left, site.rates)
 
 
 def _learn(site: Site, step: Step, seconds: float) -> None:
     """The rate at which the predicted amount of work was done, averaged with what was known."""
-    if seconds > 0.5 and step.seconds > 0.5 and step.kind in site.rates:
-        seen = site.rates[step.kind] * step.seconds / seconds
+    predicted_by = step.action["predicted"].get("rate")
+    if seconds > 0.5 and step.seconds > 0.5 and step.kind in site.rates and predicted_by:
+        seen = predicted_by * step.seconds / seconds
         site.rates[step.kind] = (site.rates[step.kind] + seen) / 2
 
 
@@ -183,7 +187,11 @@ def _reindex(site: Site, step: Step) -> None:
         "seconds": round(time.monotonic() - began, 1),
         "bytes": now[0].bytes,
         "bytes_reclaimed": index.bytes - now[0].bytes,
+        "rows": now[0].rows,
     }
+    raised = raised_to(index.bytes, index.bytes - now[0].bytes, step.need.bloat)
+    if raised is not None:
+        after["threshold"] = raised
     records.finish(step.action, types.REINDEX.measured(after))
 
 
@@ -219,13 +227,14 @@ _ACTS: dict[str, Callable[[Site, Step], None]] = {
 def _locking(site: Site, step: Step, template: str) -> tuple[list[str], float]:
     """Run a statement that needs one lock at its start: a few short tries, so that nobody queues behind us for long."""
     began = time.monotonic()
+    costs = site.brake.vacuum_costs(urgent=step.need.urgent) if step.kind == "vacuum" else {}
     view = "pg_stat_progress_vacuum" if step.kind == "vacuum" else "pg_stat_progress_analyze"
     for attempt in range(1, LOCK_TRIES + 1):
         try:
             warnings = site.worker.run(
                 compose(template, table=(step.table.schema, step.table.name)),
                 overrun=step.need.urgent,
-                settings=_settings(site, step, site.policy.lock_timeout),
+                settings={**_settings(site, step, site.policy.lock_timeout), **costs},
                 watch=_watch(site, step, view),
             )
             return warnings, round(time.monotonic() - began, 1)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Mapping, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core import records
@@ -18,6 +18,11 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql import plan, 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.apply import Site, act
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, BrakePolicy, brake_of
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.history_of import (
+    history_from,
+    rates_of,
+    sizes_per_row,
+)
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks, check_slots
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import (
@@ -73,6 +78,7 @@ def policy_spec() -> ArgumentSpec:
             **options,
             "index_probe_bytes": {"type": "int", "default": 1 << 30},
             "throughput": {"type": "dict", "options": rates, "default": {}},
+            "history": {"type": "dict", "default": {}},
             "assume_actions": {"type": "list", "elements": "dict", "default": []},
         }
     )
@@ -101,10 +107,14 @@ class Found:
         actions = [step.action for step in self.steps]
         rates = {name: round(rate) for name, rate in (self.rates or {}).items()}
         checks, said = self.checks, ""
+        learnt: dict[str, Any] = {}
         if self.state:
+            smallest = thresholds.smallest_index(self.policy)
+            learnt["bytes_per_row"] = sizes_per_row(self.state.tables, self.state.indexes, smallest)
             said = summary.summarize(self.state, self.policy, self.steps)
             checks = [*checks, *summary.warnings(self.state, self.policy, self.steps)]
-        return {"checks": checks, "actions": actions, "plan_summary": said, "throughput": rates}
+        told = {"plan_summary": said, "throughput": rates, "learnt": learnt}
+        return {"checks": checks, "actions": actions, **told}
 
 
 def maintain(run: Run) -> Result:
@@ -138,7 +148,8 @@ def look(run: Run) -> Result:
             checks += [check for check in found if check not in checks]
             locks = stack.enter_context(contextlib.closing(Locks(run, server.oid, look=True)))
             locks.take(lock)
-            Brake(run, control, BrakePolicy()).start()
+            with contextlib.closing(Brake(run, control, BrakePolicy())) as brake:
+                brake.start()
     about = {key: getattr(server, key) for key in ("version", "database", "system_identifier", "timeline")}
     return {"checks": checks, "actions": [], "server": about}
 
@@ -148,15 +159,16 @@ def _maintain(run: Run, policy: Policy, found: Found, stack: contextlib.ExitStac
     server, found.checks = preflight.preflight(run, control, MODULE)
     locks = stack.enter_context(contextlib.closing(Locks(run, server.oid)))
     locks.take("maintain")
-    brake = Brake(run, control, brake_of(run.params))
+    brake = stack.enter_context(contextlib.closing(Brake(run, control, brake_of(run.params))))
     brake.start()
     tables = scope(run, control)
     found.checks[-1] = preflight.require_grants(run, control, MODULE, tables, found.checks)
-    found.rates = {**RATES, **{name: rate for name, rate in run.params["throughput"].items() if rate}}
+    history = history_from(run.params["history"])
+    found.rates = rates_of(history, run.params["throughput"])
     state = find(run, policy, control, tables, found.rates, brake.disk_free(), own=[control.pid, locks.session.pid])
     if run.check_mode:
         state = plan.obstructed(state, {kind: holder for kind in OPERATIONS if (holder := locks.exclude(kind))})
-    found.state = plan.assume(state, run.params["assume_actions"])
+    found.state = plan.assume(replace(state, history=history), run.params["assume_actions"])
     found.steps = plan.plan(found.state, policy, run.deadline.left())
     settle(run, [step.action for step in found.steps])
     locks.slot([step.action for step in found.steps if step.kind in HEAVY])

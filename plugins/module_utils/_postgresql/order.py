@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Iterable, Optional, Sequence
+from typing import Iterable, Mapping, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core import records
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Action
@@ -33,6 +33,12 @@ class Step:
     @property
     def seconds(self) -> float:
         return float(self.action["predicted"].get("seconds") or 0.0)
+
+    def seconds_at(self, rates: Mapping[str, float]) -> float:
+        """What it takes by rates that were learnt after it was planned."""
+        predicted_by = self.action["predicted"].get("rate")
+        now = rates.get(self.kind)
+        return self.seconds * predicted_by / now if predicted_by and now else self.seconds
 
     @property
     def key(self) -> str:
@@ -76,15 +82,19 @@ def set_apart(steps: Iterable[Step], policy: Policy) -> None:
             records.skip(step.action, needs)
 
 
-def fit(steps: Iterable[Step], left: Optional[float]) -> Optional[float]:
-    """Defer what would not end in time; smaller ones further down may still fit. The time that is left then."""
+def fit(steps: Iterable[Step], left: Optional[float], rates: Optional[Mapping[str, float]] = None) -> Optional[float]:
+    """Defer what would not end in time; smaller ones further down may still fit. The time that is left then.
+
+    ``rates``: bytes per second as they are known by now, where the prediction was made by others.
+    """
     for step in steps:
         if left is None or not step.planned or step.need.urgent:
             continue
-        if step.seconds > left:
-            records.defer(step.action, f"it needs about {duration(step.seconds)}, {duration(max(left, 0))} are left")
+        seconds = step.seconds_at(rates or {})
+        if seconds > left:
+            records.defer(step.action, f"it needs about {duration(seconds)}, {duration(max(left, 0))} are left")
         else:
-            left -= step.seconds
+            left -= seconds
     return left
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.day2.ops.plugins.module_utils._core import brake
 from ansible_collections.day2.ops.plugins.module_utils._core.records import ActionType, CheckType
 
 REACHABLE = CheckType("postgresql_reachable", evidence=("version", "standby", "seconds"))
@@ -39,11 +40,11 @@ DEFERRED = CheckType("postgresql_maintenance_deferred", "count", "above", ("acti
 # What is left behind (invalid_index), held (held_by) or overrun stands in the action's after.
 _TABLE = (
     "seconds", "bytes", "live_rows", "dead_rows", "dead_ratio", "xid_age", "changed_rows", "bytes_reclaimed",
-    "rate", "method", "confidence",
+    "rate", "method", "confidence", *brake.MEASURES,
 )  # fmt: skip
 _INDEX = (
     "seconds", "bytes", "bytes_reclaimed", "bloat", "method", "confidence", "invalid_index", "rate",
-    "disk_bytes", "rows",
+    "disk_bytes", "rows", "threshold", *brake.MEASURES,
 )  # fmt: skip
 VACUUM = ActionType(
     "vacuum", "maintain",
@@ -52,3 +53,4 @@ VACUUM = ActionType(
 ANALYZE = ActionType("analyze", "maintain", _TABLE)
 REINDEX = ActionType("reindex", "maintain", (*_INDEX, "size_after"))
 DROP_INDEX = ActionType("drop_index", "maintain", _INDEX)
+ACTIONS = {kind.name: kind for kind in (VACUUM, ANALYZE, REINDEX, DROP_INDEX)}

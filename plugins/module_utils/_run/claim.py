@@ -11,15 +11,19 @@ from datetime import datetime
 from typing import Any, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
-from ansible_collections.day2.ops.plugins.module_utils._run import folder, opening
+from ansible_collections.day2.ops.plugins.module_utils._core.records import Check, CheckType
+from ansible_collections.day2.ops.plugins.module_utils._run import folder, memory, opening
 from ansible_collections.day2.ops.plugins.module_utils._store import lease as leases
 from ansible_collections.day2.ops.plugins.module_utils._store.base import Store
+from ansible_collections.day2.ops.plugins.module_utils._store.history import change_history
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
 from ansible_collections.day2.ops.plugins.module_utils._store.stop import read_stop
 from ansible_collections.day2.ops.plugins.module_utils._window import options as window
 from ansible_collections.day2.ops.plugins.module_utils._window.checks import window_check
+
+HISTORY = CheckType("run_history")
 
 
 def open_target(run: Run) -> Result:
@@ -41,6 +45,7 @@ def open_target(run: Run) -> Result:
         "changed": claimed,
         "due": found.due > 0,
         "planned": found.due,
+        "deferred": found.deferred,
         "deadline": found.window["deadline"],
         "lease": _claim(run, store) if claimed and store and not run.check_mode else None,
     }
@@ -51,8 +56,10 @@ def _find(run: Run, store: Optional[Store], now: datetime) -> opening.Found:
     if not record:
         raise BadInput("run.folder: there is no record of this run; use the module inside role day2.ops.run.")
     order = read_stop(store, run.target, clock.now()) if store else None
+    lines = folder.lines_of(folder.record_path(record, run.about["host"]))
     return opening.Found(
-        due=len(opening.due_actions(folder.lines_of(folder.record_path(record, run.about["host"])))),
+        due=len(opening.due_actions(lines)),
+        deferred=len(opening.due_actions(lines, "deferred")),
         window=window.decision(run.params, run.params["risk"], now),
         stop=f"{order.reason} (for {order.scope})." if order else None,
         failed=opening.failed_targets(folder.records_with_failures(record), but=run.about["host"]),
@@ -69,6 +76,7 @@ def _claim(run: Run, store: Store) -> dict[str, Any]:
 def close_target(run: Run) -> Result:
     """The result of ``run_close``."""
     held, released = run.params["lease"], False
+    checks = _remember(run)
     if held:
         holder = leases.Holder(**held)
         store = open_store(run.params, read_only=run.check_mode)
@@ -77,4 +85,22 @@ def close_target(run: Run) -> Result:
             released = there is not None and there.holder.claim == holder.claim
         else:
             released = leases.release(store, run.target, holder)
-    return {"checks": [], "actions": [], "changed": released}
+    return {"checks": checks, "actions": [], "changed": released}
+
+
+def _remember(run: Run) -> list[Check]:
+    """Leave to the next run what this one has learnt. That it cannot be written is a check: the work is done."""
+    record = run.about.get("folder")
+    if run.check_mode or not run.params["store"] or not record:
+        return []
+    lines = folder.lines_of(folder.record_path(record, run.about["host"]))
+    if not memory.worked_lines(lines):
+        return []
+    try:
+        store = open_store(run.params, read_only=False)
+        now = clock.now_iso()
+        change_history(store, run.target, lambda old: memory.remembered(old, lines, run.params["learnt"], run.id, now))
+    except OpsError as error:
+        advice = "The next run plans with what was known before; look after the store."
+        return [HISTORY(run.target, None, status="warn", summary=str(error), advice=advice)]
+    return []

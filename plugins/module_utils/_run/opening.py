@@ -19,7 +19,9 @@ FAILURES = ("failed", "unreachable", "bad_input")
 
 @dataclass(frozen=True)
 class Found:
-    """``due``: actions that the rehearsal plans. ``window``: the decision of ``_window.windows.decide``.
+    """``due``: actions that the rehearsal plans, ``deferred``: those that it leaves.
+
+    ``window``: the decision of ``_window.windows.decide``.
 
     ``stop``: why the target or the fleet is stopped, or None. ``failed``: targets of this run that have failed.
     """
@@ -29,6 +31,7 @@ class Found:
     stop: Optional[str]
     failed: tuple[str, ...]
     max_failed: int
+    deferred: int = 0
 
 
 def obstacle(found: Found) -> Optional[OpsError]:
@@ -50,10 +53,10 @@ def obstacle(found: Found) -> Optional[OpsError]:
     return None
 
 
-def due_actions(lines: list[dict[str, Any]]) -> list[Action]:
-    """The actions that the rehearsal would carry out."""
+def due_actions(lines: list[dict[str, Any]], status: str = "planned") -> list[Action]:
+    """The actions that the rehearsal would carry out, or those that it ends with another status."""
     rehearsed = (action for line in lines if line.get("step") == "plan" for action in line["actions"])
-    return [action for action in rehearsed if action["status"] == "planned"]
+    return [action for action in rehearsed if action["status"] == status]
 
 
 def failed_targets(records: Mapping[str, list[dict[str, Any]]], but: str = "") -> tuple[str, ...]:
