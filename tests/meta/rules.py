@@ -272,6 +272,7 @@ FACTORIES = {
     "psycopg2": "plugins/module_utils/_postgresql/dial.py",
     "boto3": "plugins/module_utils/_store/s3.py",
     "redis": "plugins/module_utils/_redis/connect.py",
+    "requests": "plugins/module_utils/_observability/http.py",
 }
 OPENERS = {
     "psycopg2": {"connect"},
@@ -286,9 +287,9 @@ OPENERS = {
         "Sentinel",
         "RedisCluster",
     },
+    "requests": {"Session", "session", "request", "get", "head", "options", "post", "put", "patch", "delete", "api"},
 }
 FORBIDDEN_IMPORTS = {
-    "requests",
     "httpx",
     "aiohttp",
     "urllib.request",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Optional, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils._backup import catalogue, dump, manifest, plan
+from ansible_collections.day2.ops.plugins.module_utils._backup import catalogue, dump, manifest, plan, types
 from ansible_collections.day2.ops.plugins.module_utils._backup.tools import Tools, find_tools
 from ansible_collections.day2.ops.plugins.module_utils._core import clock, records
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
@@ -124,7 +124,7 @@ def _backup(run: Run, sealing: dump.Sealing, found: Found) -> None:
         tools = find_tools(run.params["bin_dir"], server.version // 10000)
         locks = stack.enter_context(contextlib.closing(Locks(run, server.oid)))
         locks.take("backup")
-        brake = Brake(run, control, brake_of(run.params))
+        brake = stack.enter_context(contextlib.closing(Brake(run, control, brake_of(run.params))))
         brake.start()
         found.state = _find(run, store, control)
         found.steps = plan.plan(found.state, found.policy)
@@ -212,8 +212,10 @@ def _act(
             plan.lean(found.steps)
             name_failure(error, f"back up {server.database}")
             raise
+        finally:
+            brake.tell(step.action, types.BACKUP)
         found.taken = written["id"]
-        records.finish(step.action, _measured(written))
+        records.finish(step.action, {**_measured(written), **step.action["after"]})
 
 
 def _predicted(found: Found) -> int:

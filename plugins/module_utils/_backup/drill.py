@@ -22,7 +22,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import preflight, trouble
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, BrakePolicy
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, brake_of
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, compose, connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.extensions import lacking
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote
@@ -82,7 +82,9 @@ def on_own_server(
 def look(run: Run, params: Mapping[str, Any], manifest: fetch.Manifest) -> None:
     """Whether the set could be restored on that server: raises before anything is fetched when not."""
     with contextlib.closing(connect(replace(run, params={**run.params, **params}), "preflight")) as session:
-        _require(run, session, manifest)
+        _found, brake = _require(run, session, manifest)
+        if brake is not None:
+            brake.close()
 
 
 def _require(run: Run, session: Session, manifest: fetch.Manifest) -> tuple[preflight.Server, Optional[Brake]]:
@@ -118,6 +120,7 @@ def on_other_server(run: Run, params: Mapping[str, Any], name: str, manifest: fe
             ) from None
         stack.callback(_drop, there, session, name)
         if brake is not None:
+            stack.callback(brake.close)
             brake.clear()
             place.look = lambda: brake.watch(0)
         yield place
@@ -142,11 +145,13 @@ def _braked(run: Run, session: Session, manifest: fetch.Manifest) -> Brake:
         )
     if need >= SOURCE_BYTES:
         raise Refused(f"Failed to verify on the source: {size(need)} is too much there; give another verify_host.")
-    policy = BrakePolicy(**run.params["brake"])
-    brake = Brake(run, session, policy)
+    brake = Brake(run, session, brake_of(run.params))
     free = brake.disk_free()
     if free is None:
-        raise BadInput("brake.disk_capacity_bytes: verify_on_source needs it, to know the room that is left there.")
+        raise BadInput(
+            "brake.disk_capacity_bytes: verify_on_source has to know the room that is left there; give it, or "
+            "brake.disk_available_bytes, or brake.disk_free_query."
+        )
     if free < need * SOURCE_TIMES:
         raise Refused(
             f"Failed to verify on the source: {size(max(free, 0))} are free there, and it takes {size(need)}, "

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.day2.ops.plugins.module_utils._core import brake
 from ansible_collections.day2.ops.plugins.module_utils._core.records import ActionType, CheckType
 
 BACKUP_AGE = CheckType("postgresql_backup_age", "seconds", "above", ("set", "taken", "source"))
@@ -13,7 +14,8 @@ SETS = CheckType("postgresql_backup_sets", "count", None, ("bytes", "verified", 
 
 BACKUP = ActionType(
     "backup", "protect",
-    ("set", "seconds", "bytes", "logical_bytes", "tables", "rows", "encryption", "snapshot_seconds"),
+    ("set", "seconds", "bytes", "logical_bytes", "tables", "rows", "encryption", "snapshot_seconds",
+     *brake.MEASURES),
 )  # fmt: skip
 DELETE_BACKUP = ActionType("delete_backup", "protect", ("bytes", "taken"))
 

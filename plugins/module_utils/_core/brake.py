@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Mapping, Optional, Sequence
 
 GO, WAIT, STOP = "go", "wait", "stop"
+# What an action's after may say of the brake, in seconds and words; the types of actions that it holds declare them.
+MEASURES = ("braked_seconds", "braked_by", "unread_signals")
 _RANK = {GO: 0, WAIT: 1, STOP: 2}
 
 

@@ -1,193 +1,215 @@
 # Copyright (c) 2026, day2.ops maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The brake's signals, read by a session of its own while another works; and stop orders in the database."""
+"""The brake at work: its signals read by a session of its own while another works; and stop orders in the database.
+
+What it can do depends on the work. Batches ask :meth:`Brake.clear` before and :meth:`Brake.pace` after each one, so
+they slow down; a vacuum takes its cost settings before each table; a rebuild, a dump and a restore are not begun, or
+are cancelled.
+"""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
-from typing import Any, Mapping, Optional, Sequence
+from dataclasses import replace
+from typing import Callable, Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
-from ansible_collections.day2.ops.plugins.module_utils._core.brake import GO, STOP, Limit, judge_brake
+from ansible_collections.day2.ops.plugins.module_utils._core import brake
+from ansible_collections.day2.ops.plugins.module_utils._core.brake import GO, STOP, Signal, Verdict, judge_brake
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import Braked, Refused, Stopped
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
-from ansible_collections.day2.ops.plugins.module_utils._postgresql import trouble
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session
+from ansible_collections.day2.ops.plugins.module_utils._core.records import Action, ActionType, Scalar
+from ansible_collections.day2.ops.plugins.module_utils._core.sampler import Sampler
+from ansible_collections.day2.ops.plugins.module_utils._postgresql import signals
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake_policy import (
+    BrakePolicy,
+    brake_of,
+    brake_spec,
+)
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.dial import application_name
+
+__all__ = ["Brake", "BrakePolicy", "brake_of", "brake_spec"]
 
 EVERY_SECONDS = 1.0
-EARLY = 0.75
+# Short batches share a reading; a wait for the load to pass has a new one each time.
+FRESH_SECONDS = 0.5
 STOP_ROW_SECONDS = 5.0
 DISK_SECONDS = 15.0
-SIGNAL_READ_SECONDS = 5.0
+# So long the last good reading stands in for one that failed: a monitoring that restarts ends no rebuild of hours.
+BRIDGE_SECONDS = 30.0
+# What a vacuum pauses, in milliseconds, each time it has spent its cost limit, while a signal is at its limit.
+SLOWEST_VACUUM = 10.0
+# Signals that are looked at only because an option asks for them; what an operator can do instead for the others.
+ASKED = ("slots", "latency", "disk")
+CHOICE = "; or set brake.required to false."
 
-
-@dataclass(frozen=True)
-class BrakePolicy:
-    """Limits in seconds, sessions and bytes; None switches one off. ``required``: what cannot be read blocks."""
-
-    lock_timeout: float = 2.0
-    blocked_sessions: Optional[int] = 20
-    replica_lag: Optional[float] = 60.0
-    replica_lag_bytes: Optional[int] = 1 << 30
-    disk_capacity_bytes: Optional[int] = None
-    disk_free_bytes: Optional[int] = None
-    wait: float = 60.0
-    required: bool = False
-
-    def limits(self) -> list[Limit]:
-        """Twice the lag at which nothing new begins, running work is cancelled."""
-        lag, lag_bytes, must = self.replica_lag, self.replica_lag_bytes, self.required
-        sessions = self.blocked_sessions
-        free = self.disk_free_bytes if self.disk_capacity_bytes else None
-        # The server needs a moment to cancel, and we to look: nobody shall wait longer than the limit all the same.
-        held_up = f"another session waited {{value:.1f}} s for it (limit {self.lock_timeout:.1f} s)"
-        behind = "a replica is {value:.0f} bytes behind (limit {limit:.0f})"
-        return [
-            # Waiting for older transactions may take its time; waiting for a table's lock is no use.
-            Limit("waiting", "it waited {value:.0f} s for its lock (limit {limit:.0f} s)", stop=self.lock_timeout * 3),
-            Limit("held_up", held_up, stop=self.lock_timeout * EARLY),
-            Limit("blocked", "{value:.0f} sessions wait for locks (limit {limit:.0f})", sessions, _twice(sessions)),
-            Limit("lag", "a replica is {value:.0f} s behind (limit {limit:.0f} s)", lag, _twice(lag), required=must),
-            Limit("lag_bytes", behind, lag_bytes, _twice(lag_bytes), required=must),
-            Limit("disk", "{value:.0f} bytes of disk are free (limit {limit:.0f})", free, free, "below", must),
-        ]
-
-
-def brake_spec() -> ArgumentSpec:
-    """Option ``brake``: shared by all modules that put load on a server."""
-    given = BrakePolicy()
-    options = {
-        "blocked_sessions": {"type": "int", "default": given.blocked_sessions},
-        "replica_lag": {"type": "float", "default": given.replica_lag},
-        "replica_lag_bytes": {"type": "int", "default": given.replica_lag_bytes},
-        "disk_capacity_bytes": {"type": "int"},
-        "disk_free_bytes": {"type": "int"},
-        "wait": {"type": "float", "default": given.wait},
-        "required": {"type": "bool", "default": given.required},
-    }
-    return ArgumentSpec({"brake": {"type": "dict", "apply_defaults": True, "options": options}})
-
-
-def brake_of(params: Mapping[str, Any]) -> BrakePolicy:
-    """From the options of :func:`brake_spec`, and ``lock_timeout``."""
-    return BrakePolicy(lock_timeout=params["lock_timeout"], **params["brake"])
-
-
-_LOAD = """
-SELECT count(*)::float8 AS blocked,
-       coalesce(max(extract(epoch FROM clock_timestamp() - l.waitstart))
-                FILTER (WHERE %(pid)s = ANY(pg_blocking_pids(l.pid))), 0)::float8 AS held_up,
-       (SELECT coalesce(max(extract(epoch FROM clock_timestamp() - w.waitstart)), 0)::float8 FROM pg_locks w
-         WHERE w.pid = %(pid)s AND NOT w.granted AND w.locktype = 'relation') AS waiting
-  FROM pg_locks l WHERE NOT l.granted AND l.pid <> %(pid)s
-"""
-# Idle replicas have confirmed everything and report no delay: zero. Tools that only receive WAL do not replay.
-_LAG = """
-SELECT count(*) FILTER (WHERE state IS NULL) AS hidden,
-       coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::float8 AS lag_bytes,
-       coalesce(max(extract(epoch FROM replay_lag)) FILTER (WHERE replay_lsn < pg_current_wal_lsn()), 0)::float8 AS lag
-  FROM pg_stat_replication WHERE state IS NULL OR (state IN ('streaming', 'catchup') AND replay_lsn IS NOT NULL)
-"""
-_SIZES = "SELECT sum(pg_database_size(oid))::float8 AS bytes FROM pg_database WHERE datallowconn"
-_WAL = "SELECT coalesce(sum(size), 0)::float8 AS bytes FROM pg_ls_waldir()"
 _STOP_READABLE = """
-SELECT coalesce(has_table_privilege(to_regclass('day2.stop'), 'SELECT'), false) AS readable
- WHERE EXISTS (SELECT FROM pg_namespace WHERE nspname = 'day2' AND has_schema_privilege(oid, 'USAGE'))
+SELECT has_schema_privilege(n.oid, 'USAGE') AS usable,
+       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'day2' AND c.relname = 'stop'
 """
 _STOP = """
 SELECT reason FROM day2.stop WHERE target_id IN (%s, '_all') AND (until IS NULL OR until > now()) LIMIT 1
 """
+_COST_DELAY = "SELECT setting::float8 AS milliseconds FROM pg_settings WHERE name = 'vacuum_cost_delay'"
 
 
 class Brake:
-    """Reads signals through ``control`` and says whether work may begin or go on."""
+    """Reads signals through ``control`` and says whether work may begin or go on. Close it when the work is over."""
 
     def __init__(self, run: Run, control: Session, policy: BrakePolicy) -> None:
         self._run = run
         self._control = control
+        self._policy = policy
         self._limits = policy.limits()
         # To begin, whatever would stop running work counts too.
         self._begin = [replace(one, wait=one.stop if one.wait is None else one.wait, stop=None) for one in self._limits]
         self._patience = policy.wait
-        self._policy = policy
-        self._read_at = 0.0
+        self._own = application_name(run.id, "")
+        self._replicas = signals.Replicas(control)
+        self._aside = _samplers(run, policy)
+        self._known: dict[str, tuple[Signal, float]] = {}
+        self._read_at = self._stop_at = float("-inf")
         self._every = 0.0
-        self._stop_at = 0.0
-        self._disk_at = 0.0
-        self._disk: Optional[float] = None
+        self._cost_delay: Optional[float] = None
+        self._braked = 0.0
+        self._by: dict[str, str] = {}
         self.unknown: set[str] = set()
 
     def start(self) -> None:
-        """Refuse to begin against a stop order."""
+        """Refuse to begin against a stop order, and where a signal that must be readable will never be."""
         reason = self.stop_order()
         if reason is not None:
             raise Refused(f"Failed to start on {self._run.target}: a stop is ordered in day2.stop: {reason}.")
+        verdict = self._judge(0, self._begin)
+        if verdict.lasting:
+            reason = verdict.reason.rstrip(".;")
+            choice = "; or leave out the option that asks for it." if verdict.signal in ASKED else CHOICE
+            raise Refused(f"Failed to start on {self._run.target}: {reason}{choice}")
+
+    def close(self) -> None:
+        """The end of what is read aside."""
+        for sampler in self._aside.values():
+            sampler.close()
 
     def stop_order(self) -> Optional[str]:
-        readable = self._control.rows(_STOP_READABLE, timeout=SIGNAL_READ_SECONDS)
-        if not readable or not readable[0]["readable"]:
+        """Why somebody ordered a stop, or None. :class:`Refused` when the orders are there and cannot be read."""
+        found = self._control.rows(_STOP_READABLE, timeout=signals.READ_SECONDS)
+        if not found:
             return None
-        found = self._control.rows(_STOP, [self._run.target], timeout=SIGNAL_READ_SECONDS)
-        return str(found[0]["reason"]) if found else None
+        if not found[0]["readable"]:
+            self._hidden_orders(usable=found[0]["usable"])
+            return None
+        orders = self._control.rows(_STOP, [self._run.target], timeout=signals.READ_SECONDS)
+        return str(orders[0]["reason"]) if orders else None
+
+    def _hidden_orders(self, *, usable: bool) -> None:
+        if self._policy.required:
+            needed = "SELECT ON day2.stop" if usable else "USAGE ON SCHEMA day2"
+            granting = signals.granting(self._control, needed)
+            raise Refused(
+                f"Failed to look for stop orders for {self._run.target}: day2.stop is closed to this user; "
+                f"{granting.rstrip(';')}{CHOICE}"
+            )
+        self.unknown.add("stop")
 
     def clear(self) -> None:
         """Wait until work may begin; :class:`Braked` when it may not within the policy's wait."""
         until = time.monotonic() + self._patience
         while True:
             self._obey()
-            verdict = judge_brake(self.signals(0), self._begin)
-            self.unknown.update(verdict.unknown)
+            verdict = self._judge(0, self._begin, FRESH_SECONDS)
             if verdict.word == GO:
                 self._patience = self._policy.wait
                 return
+            self._by[verdict.signal] = verdict.reason
             self._run.deadline.check()
-            if time.monotonic() >= until:
+            if verdict.lasting or time.monotonic() >= until:
                 # What waited in vain is not waited for again by each action that follows.
                 self._patience = 0.0
                 raise Braked(verdict.reason)
+            self._wait(verdict)
+
+    def _wait(self, verdict: Verdict) -> None:
+        began = time.monotonic()
+        try:
             self._run.live.progress(f"waiting: {verdict.reason}")
             self._run.live.sleep(EVERY_SECONDS)
+        finally:
+            self._braked += time.monotonic() - began
 
     def watch(self, pid: int) -> None:
         """Look, every second, at what the work of server process ``pid`` does to others; oftener once somebody waits.
 
-        Raises :class:`Braked` and, for a stop order, :class:`Stopped`.
+        With ``pid`` 0 at what all processes of this run do. Raises :class:`Braked` and, for a stop order,
+        :class:`Stopped`.
         """
         if time.monotonic() - self._read_at < self._every:
             return
         self._obey()
-        signals = self.signals(pid)
-        verdict = judge_brake(signals, self._limits)
-        self.unknown.update(verdict.unknown)
-        self._read_at = time.monotonic()
-        self._every = 0.0 if signals["held_up"] else min(EVERY_SECONDS, self._policy.lock_timeout / 4)
+        verdict = self._judge(pid, self._limits)
+        waits = self._known.get("held_up", (Signal(0.0), 0.0))[0].value
+        self._every = 0.0 if waits else min(EVERY_SECONDS, self._policy.lock_timeout / 4)
         if verdict.word == STOP:
+            self._by[verdict.signal] = verdict.reason
             raise Braked(verdict.reason)
 
-    def signals(self, pid: int) -> dict[str, Optional[float]]:
-        found: dict[str, Optional[float]] = {"lag": None, "lag_bytes": None}
-        load = self._rows(_LOAD, {"pid": pid})[0]
-        found.update(load)
-        replicas = self._rows(_LAG)[0]
-        if not replicas["hidden"]:
-            found.update(lag=replicas["lag"], lag_bytes=replicas["lag_bytes"])
-        found["disk"] = self.disk_free()
-        return found
+    def pace(self) -> float:
+        """How fast work may go by the latest reading: 1.0 as fast as it can, 0.0 not at all; nothing is read anew.
+
+        It falls from half of a limit on: batches get smaller by it, and pauses longer, before the brake stops them.
+        """
+        return brake.pace({name: signal for name, (signal, _at) in self._known.items()}, self._begin)
+
+    def vacuum_costs(self, *, urgent: bool = False) -> dict[str, str]:
+        """The cost settings with which the next table is to be vacuumed: slower, the nearer the load is to a limit.
+
+        Never faster than the server's own setting for this user, and not slower where it is ``urgent``.
+        """
+        if self._cost_delay is None:
+            self._cost_delay = float(self._control.rows(_COST_DELAY)[0]["milliseconds"])
+        delay = max(self._cost_delay, 0.0 if urgent else SLOWEST_VACUUM * (1 - self.pace()))
+        return {"vacuum_cost_delay": f"{delay:.1f}ms"}
+
+    def told(self) -> dict[str, Scalar]:
+        """``MEASURES`` of the brake since last asked: the seconds of waiting, for what, and what could not be read."""
+        said: dict[str, Scalar] = {}
+        if self._by:
+            said = {"braked_seconds": round(self._braked, 1), "braked_by": "; ".join(self._by.values())}
+        if self.unknown:
+            said["unread_signals"] = ", ".join(sorted(self.unknown))
+        self._braked, self._by = 0.0, {}
+        return said
+
+    def tell(self, action: Action, kind: ActionType) -> None:
+        """Put :meth:`told` into the action's after; its type has to declare ``MEASURES``."""
+        action["after"] = {**action["after"], **kind.measured(self.told())}
 
     def disk_free(self) -> Optional[float]:
-        """Bytes: the capacity that was given, less what databases and WAL take. None when unknown."""
-        if not self._policy.disk_capacity_bytes:
-            return None
-        if time.monotonic() - self._disk_at >= DISK_SECONDS:
-            self._disk_at = time.monotonic()
-            try:
-                used = sum(self._rows(statement)[0]["bytes"] for statement in (_SIZES, _WAL))
-                self._disk = self._policy.disk_capacity_bytes - used
-            except trouble.SqlError:
-                self._disk = None
-        return self._disk
+        """Bytes, as the options say; None when unknown."""
+        sampler = self._aside.get("disk")
+        return None if sampler is None else sampler.latest().value
+
+    def _judge(self, pid: int, limits: list[brake.Limit], fresh: float = 0.0) -> Verdict:
+        if time.monotonic() - self._read_at >= fresh:
+            self._read(pid)
+        verdict = judge_brake({name: signal for name, (signal, _at) in self._known.items()}, limits)
+        self.unknown.update(verdict.unknown)
+        return verdict
+
+    def _read(self, pid: int) -> None:
+        found = signals.load(self._control, pid, self._own)
+        if self._policy.replica_lag or self._policy.replica_lag_bytes or self._policy.replica_gone:
+            found.update(self._replicas.read())
+        if self._policy.slot_retained_bytes:
+            found.update(signals.slots(self._control))
+        found.update({name: sampler.latest() for name, sampler in self._aside.items()})
+        self._read_at = now = time.monotonic()
+        for name, signal in found.items():
+            before, at = self._known.get(name, (signal, now))
+            if signal.value is not None or before.value is None or now - at > BRIDGE_SECONDS:
+                self._known[name] = signal, now
 
     def _obey(self) -> None:
         if time.monotonic() - self._stop_at < STOP_ROW_SECONDS:
@@ -197,9 +219,25 @@ class Brake:
         if reason is not None:
             raise Stopped(f"Stopped: a stop was ordered in day2.stop: {reason}.")
 
-    def _rows(self, statement: str, args: Optional[dict[str, int]] = None) -> Sequence[Row]:
-        return self._control.rows(statement, args, timeout=SIGNAL_READ_SECONDS)
+
+def _samplers(run: Run, policy: BrakePolicy) -> dict[str, Sampler]:
+    """What takes its time to read, by signal; nothing is read before somebody asks."""
+    found: dict[str, Sampler] = {}
+    disk = _disk(run, policy)
+    if disk is not None:
+        found["disk"] = Sampler(disk, DISK_SECONDS)
+    if policy.latency:
+        # Far enough beyond the limit at which work is cancelled to tell it from one that is just reached.
+        most = max(1.0, policy.latency * 3)
+        found["latency"] = Sampler(signals.Latency(run, policy.latency_query, most), EVERY_SECONDS, late=most + 5)
+    return found
 
 
-def _twice(value: Optional[float]) -> Optional[float]:
-    return None if value is None else value * 2
+def _disk(run: Run, policy: BrakePolicy) -> Optional[Callable[[], Signal]]:
+    if policy.disk_capacity_bytes:
+        return signals.DiskByCapacity(run, policy.disk_capacity_bytes)
+    if policy.disk_available_bytes:
+        return signals.DiskByFacts(run, policy.disk_available_bytes)
+    if policy.disk_free_query and policy.prometheus:
+        return signals.DiskByQuery(policy.prometheus, policy.disk_free_query)
+    return None

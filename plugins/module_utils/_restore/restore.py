@@ -142,8 +142,9 @@ def _restore(run: Run, guard: Optional[Guard], found: Found, stack: contextlib.E
     restore_needs.require_rights(control, mine, f"bring {name} back")
     if family.live and family.live.open:
         # A stop order is kept in the database itself; no session may stay in it.
-        with contextlib.closing(connect(run, "stop")) as session:
-            Brake(run, session, brake_of(run.params)).start()
+        with contextlib.ExitStack() as looking:
+            session = looking.enter_context(contextlib.closing(connect(run, "stop")))
+            looking.enter_context(contextlib.closing(Brake(run, session, brake_of(run.params)))).start()
     found.steps = reopening(family)
     way.planned = family
     if run.check_mode:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.day2.ops.plugins.module_utils._core import brake
 from ansible_collections.day2.ops.plugins.module_utils._core.records import ActionType, CheckType
 
 LOST_ROWS = CheckType("postgresql_rows_lost", "count", "above", ("live_rows", "set_rows"))
@@ -15,7 +16,7 @@ RESCUED_ROWS = CheckType("postgresql_rescued_rows", "count", None, ("set_rows",)
 LEFT_OUT = CheckType("postgresql_restore_left_out", "count", "above")
 
 DROP_INCOMPLETE = ActionType("drop_incomplete_restore", "maintain", ("set",))
-_RESTORED = ("set", "taken", "seconds", "tables", "rows", "bytes", "warnings")
+_RESTORED = ("set", "taken", "seconds", "tables", "rows", "bytes", "warnings", *brake.MEASURES)
 RESTORE = ActionType("restore_database", "maintain", _RESTORED)
 RESCUE = ActionType("rescue_tables", "maintain", _RESTORED)
 OPEN = ActionType("open_database", "maintain", ("role",))

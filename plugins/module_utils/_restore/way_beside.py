@@ -91,8 +91,8 @@ def _ready(way: Way, store: Store, chosen: catalogue.BackupSet, manifest: dict[s
         fetch.need_space(
             run.params["spool_dir"], int(manifest["logical_bytes"]) + fetch.MARGIN_BYTES, "spool_dir", "the set"
         )
-    brake = Brake(run, way.control, brake_of(run.params))
-    space = beside.space_check(need, brake.disk_free(), way.family.name)
+    with contextlib.closing(Brake(run, way.control, brake_of(run.params))) as brake:
+        space = beside.space_check(need, brake.disk_free(), way.family.name)
     way.checks.append(space)
     if space["status"] == "crit":
         raise Refused(f"Failed to restore beside {way.family.name}: {space['summary']} {space['advice']}")
@@ -146,10 +146,14 @@ def restore(way: Way, step: restore_plan.Step) -> None:
         live, watch = way.family.live, way.control
         if live and live.open:  # stop orders are kept there
             watch = stack.enter_context(contextlib.closing(connect(run, "watch")))
-        brake = Brake(run, watch, brake_of(run.params))
+        brake = stack.enter_context(contextlib.closing(Brake(run, watch, brake_of(run.params))))
         same_server = preflight.same_server(run, way.server, database=run.params["lock_db"])
         bench = beside.Bench(run, way.control, way.acting, brake, ready.tools, way.guard, same_server)
-        checks, step.measured = beside.restore(bench, ready.source, ready.wanted, step.name, mark)
+        try:
+            checks, step.measured = beside.restore(bench, ready.source, ready.wanted, step.name, mark)
+        finally:
+            brake.tell(step.action, types.RESTORE)
+        step.measured = {**step.measured, **step.action["after"]}
     way.checks += checks
     if tables:
         way.checks += _rescued(ready, step.name)
