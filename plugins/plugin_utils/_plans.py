@@ -33,18 +33,20 @@ NO_ACTORS = ("record", "report", "run_open", "run_close")
 WORK_STEPS = ("", "plan", "run")
 _KEPT = ("action", "subject", "risk", "status", "reason", "predicted")
 _NAME_LENGTH = 120
+_SECRET = (*SECRET_WORDS, "pass")
 
 
 def _names(spec: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(spec) | {alias for option in spec.values() for alias in option.get("aliases", ())}
 
 
-# What says where and as whom, or what changes by itself from run to run: it decides nothing. The database is no detail
-# of the connection: it says what is worked on.
-UNDECIDING = (
-    _names(postgresql_spec().argument_spec) | _names(store_spec().argument_spec) | {"run", "verify_host", "throughput"}
-) - {"login_db", "db"}
-HISTORY = ("assume_actions", "history")
+# What says where and as whom decides nothing. The database is no detail of the connection: it says what is worked on.
+_CONNECTION = (_names(postgresql_spec().argument_spec) | _names(store_spec().argument_spec) | {"verify_host"}) - {
+    "login_db",
+    "db",
+}
+# What changes by itself: what earlier runs and steps found, and the window that happens to be open.
+_OF_ONE_RUN = ("run", "history", "throughput", "assume_actions", "max_window")
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def deciding(options: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: _decided(value)
         for name, value in options.items()
-        if name not in UNDECIDING and name not in HISTORY and not any(word in name for word in (*SECRET_WORDS, "pass"))
+        if name not in _CONNECTION and name not in _OF_ONE_RUN and not any(word in name for word in _SECRET)
     }
 
 

@@ -17,6 +17,8 @@ import pytest
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.plugin_utils import _plans
 from tests.faults.estate import SCHEMAS, dead_rows, make_due
+from tests.lab import demo
+from tests.lab.age import new_key
 
 pytestmark = pytest.mark.lab
 ROLE = "day2_maintenance"
@@ -113,7 +115,8 @@ def test_a_plan_that_is_not_what_was_approved_runs_nothing(estate, database):
     make_due(database)
     host = estate.add("db", database.login(ROLE), target_id="orders")
     before = dead_rows(database)
-    path = saved_plan(estate, database)[1]
+    # Planned while no window is open, as one does.
+    path = saved_plan(estate, database, "--check", ops_windows=[])[1]
     good = path.read_bytes()
     cases = [
         (_tampered, {}, "is damaged: its content is not what was written"),
@@ -143,3 +146,46 @@ def test_a_plan_that_is_not_what_was_approved_runs_nothing(estate, database):
     run = estate.play(ops_plan_in=str(path.parents[1]))
     assert run.rc == 0 and run.changed == 0 and dead_rows(database) == before, run.out
     assert {action["status"] for action in run.actions(host, "plan")} == {"deferred"}
+
+    path.write_bytes(good)
+    run = estate.play(ops_plan_in=str(path.parents[1]))
+    assert run.rc == 0 and dead_rows(database) == 0, run.out
+
+
+def test_a_backup_and_its_proof_are_approved_like_anything_else(estate, database):
+    key = new_key(estate.folder)
+    tools = str(database.postgres.tool("pg_dump").parent)
+    estate.vars |= {
+        "postgresql_backup_engine": "pg_dump",
+        "postgresql_backup_encryption": "age",
+        "postgresql_backup_recipients": [key.public],
+        "postgresql_backup_bin_dir": tools,
+        "postgresql_backup_login": {
+            "login_user": demo.BACKUP,
+            "login_password": database.postgres.passwords[demo.BACKUP],
+        },
+        "postgresql_backup_verify_bin_dir": tools,
+        "postgresql_backup_verify_identity_file": key.path,
+    }
+    host = estate.add("db", database.login(ROLE), target_id="orders")
+    empty, plans = estate.folder / "empty", estate.folder / "plans"
+    play = {"playbook": "backup-databases"}
+    estate.play("--check", ops_plan_out=str(plans), **play)
+    assert list(plans.glob("orders/postgresql_backup.*.json"))
+
+    # A plan in which nothing of it stands: no backup is taken.
+    (empty / "orders").mkdir(parents=True)
+    left = estate.play(ops_plan_in=str(empty), **play)
+    assert not list(estate.store.glob("v1/backups/**/manifest.json")), left.out
+    assert {action["status"] for action in left.actions(host, "plan")} == {"deferred"}
+
+    taken = estate.play(ops_plan_in=str(plans), **play)
+    assert told(taken.actions(host)) == {("backup", "database"): "done"}, taken.out
+
+    # The proof was planned for the first set, and means the newest one.
+    estate.play("--check", ops_plan_out=str(plans), playbook="verify-backups")
+    assert estate.play(postgresql_backup_force=True, **play).rc == 0
+    newest = sorted(one.name for one in estate.store.glob("v1/backups/orders/*"))[-1]
+    proven = estate.play(ops_plan_in=str(plans), playbook="verify-backups")
+    done = [action for line in proven.lines(host) for action in line["actions"] if action["status"] == "done"]
+    assert told(done) == {("verify_backup", newest): "done"}, proven.out

@@ -142,6 +142,7 @@ def test_a_plan_of_another_policy_is_refused(tmp_path, args):
         {"login_host": "db2", "login_port": 5433, "port": 5433, "login_password": "other", "ca_cert": "/x"},
         {"store": "s3://b", "access_key": "A", "aws_secret_access_key": "B", "endpoint_url": "https://x"},
         {"run": {"id": "r2"}, "assume_actions": [{"action": "x"}], "throughput": {"vacuum": 5}, "api_token": "T"},
+        {"history": {"rates": {}}, "max_window": 3600.0, "verify_host": {"login_host": "x"}},
     ],
 )
 def test_connections_secrets_and_the_run_are_no_policy(args):
