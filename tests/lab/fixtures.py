@@ -24,6 +24,7 @@ from . import demo
 from .downloads import MAJORS
 from .lab import Lab
 from .postgres import SUPERUSER, Postgres
+from .prometheus import Prometheus
 from .redis import Redis
 from .s3 import S3
 
@@ -126,6 +127,12 @@ def new_database() -> Iterator[Callable[..., Database]]:
 def database(pg: Postgres, new_database: Callable[..., Database]) -> Database:
     """A fresh database on pg, owned by orchestrator, with pgstattuple and pg_stat_statements."""
     return new_database(pg)
+
+
+@pytest.fixture(scope="session")
+def prometheus(lab: Lab) -> Prometheus:
+    """The session's Prometheus; each test gives its gauges names of their own."""
+    return lab.prometheus("shared-prometheus")
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from .pgbackrest import PgBackRest
 from .pgbouncer import PgBouncer
 from .postgres import Postgres, give_folder
 from .processes import LabError, Process, give, reachable, service_account
+from .prometheus import Prometheus
 from .proxy import HangingServer, Proxy
 from .redis import Redis
 from .s3 import S3
@@ -74,9 +75,9 @@ class Lab:
             signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         self.programs = Programs(cache or CHECKOUT / ".cache" / "lab", self.root / ".programs", self.account)
         self._authority: Authority | None = None
-        self.servers: dict[str, Postgres | PgBouncer | Redis | S3] = {}
+        self.servers: dict[str, Postgres | PgBouncer | Prometheus | Redis | S3] = {}
         self.repositories: dict[str, PgBackRest] = {}
-        self._local: list[Proxy | HangingServer] = []
+        self._local: list[Proxy | HangingServer | Prometheus] = []
 
     # -- servers
 
@@ -134,6 +135,18 @@ class Lab:
         """A PostgreSQL server of that name that archives into a Barman. It holds no backup yet."""
         server = self.postgres(pgbackrest.NEWEST, name, pgbackrest.SETTINGS)
         return Barman.create(name, server, self._folder(f"{name}-home"), self.programs)
+
+    def subscriber(self, publisher: Postgres, name: str) -> Postgres:
+        """A server of its own for logical subscriptions to ``publisher``, of its version; see Postgres.subscribe()."""
+        return self.postgres(publisher.major, name, {"wal_level": "logical"})
+
+    def prometheus(self, name: str = "prometheus", *, tls: bool = False) -> Prometheus:
+        """Debian's Prometheus. tls: only encrypted connections, certificate for localhost, a user and a password."""
+        certificate = self.authority.issue(file=f"prometheus-{name}") if tls else None
+        server = Prometheus.create(name, self._folder(name), self.programs, self.account, certificate)
+        self.servers[name] = server
+        self._local.append(server)
+        return server
 
     def redis(
         self, name: str = "redis", *, flavour: str = "valkey", settings: Mapping[str, object] | None = None

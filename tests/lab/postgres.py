@@ -414,11 +414,89 @@ class Postgres:
 
             wait_until(replayed, f"{standby.name} to catch up with {self.name}", seconds)
 
+    # -- logical replication
+
+    def publish(self, dbname: str, table: str, publication: str = "lab") -> None:
+        """Publish a table, ``schema.table``; the server needs wal_level=logical from its start."""
+        name = sql.Identifier(*table.split("."))
+        self.execute(
+            sql.SQL("CREATE PUBLICATION {} FOR TABLE {}").format(sql.Identifier(publication), name), dbname=dbname
+        )
+
+    def subscribe(self, publisher: Postgres, dbname: str, publication: str = "lab") -> Subscription:
+        """Subscribe to a publication in the database of the same name there; its tables must exist here, too.
+
+        Returns when the rows that are there have been copied. The slot on the publisher has the publication's name.
+        """
+        subscription = Subscription(publisher, self, dbname, publication)
+        # A subscription knows its publisher's password, as any client of it does.
+        statement = sql.SQL("CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {}").format(
+            sql.Identifier(publication),
+            sql.Literal(publisher.dsn(dbname, application_name=publication)),
+            sql.Identifier(publication),
+        )
+        self.execute(statement, dbname=dbname)
+        subscription.caught_up()
+        return subscription
+
     def __enter__(self) -> Postgres:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop("immediate")
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """What a server takes of another one's publication. Paused, its slot keeps the WAL on the publisher."""
+
+    publisher: Postgres
+    subscriber: Postgres
+    dbname: str
+    name: str
+
+    def caught_up(self, seconds: float = 30.0) -> None:
+        """Wait until everything written on the publisher so far is here, new tables included."""
+        here = self.publisher.value("SELECT pg_current_wal_lsn()")
+        copied = "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'"
+        replayed = "SELECT confirmed_flush_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = %s"
+
+        def there() -> bool:
+            if self.subscriber.value(copied, dbname=self.dbname):
+                return False
+            return bool(self.publisher.value(replayed, [here, self.name]))
+
+        wait_until(there, f"{self.subscriber.name} to catch up with {self.publisher.name}", seconds, every=0.05)
+
+    def pause(self) -> None:
+        """Stop applying; returns when the publisher sends no more."""
+        self._alter("DISABLE")
+        self._until_active(False)
+
+    def resume(self) -> None:
+        self._alter("ENABLE")
+        self._until_active(True)
+
+    def drop(self) -> None:
+        """The end of the subscription and of its slot."""
+        self.subscriber.execute(sql.SQL("DROP SUBSCRIPTION {}").format(sql.Identifier(self.name)), dbname=self.dbname)
+
+    def retained(self) -> int:
+        """Bytes of WAL that the slot keeps on the publisher."""
+        query = "SELECT pg_current_wal_lsn() - restart_lsn FROM pg_replication_slots WHERE slot_name = %s"
+        return int(self.publisher.value(query, [self.name]))
+
+    def _alter(self, word: str) -> None:
+        self.subscriber.execute(
+            sql.SQL("ALTER SUBSCRIPTION {} " + word).format(sql.Identifier(self.name)), dbname=self.dbname
+        )
+
+    def _until_active(self, wanted: bool) -> None:
+        query = "SELECT active FROM pg_replication_slots WHERE slot_name = %s"
+        word = "active" if wanted else "idle"
+        wait_until(
+            lambda: self.publisher.value(query, [self.name]) is wanted, f"slot {self.name} to be {word}", every=0.05
+        )
 
 
 def give_folder(path: Path, account: Account | None) -> Path:
