@@ -5,11 +5,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Callable, Optional, Sequence
+from typing import Any, Callable, Optional, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils._core.records import Action
+from ansible_collections.day2.ops.plugins.module_utils._core import records
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import Refused
+from ansible_collections.day2.ops.plugins.module_utils._core.records import Action, Check
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote, spell
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, duration
+from ansible_collections.day2.ops.plugins.module_utils._retention import types
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import Found, Partition
+
+# What a slow disk and a store some way off still do: rows and bytes per second, and what compression leaves.
+ROWS_PER_SECOND = 20_000.0
+BYTES_PER_SECOND = 20e6
+COMPRESSED = 0.3
+CHUNK_BYTES = 64 << 20
+# Below this nothing is begun: a chunk has to be copied whole before the first row goes.
+LEAST_SECONDS = 30.0
+NEEDS_APPROVAL = "needs an approved plan: this policy has not run here as it is"
 
 
 @dataclass
@@ -37,9 +52,167 @@ def plan(
     ``left``: seconds until the deadline. Raises :class:`Refused`, with all reasons, where an obstacle was not accepted
     or a policy has not run here as it is and no approved plan says that it may; in check mode the latter is only told.
     """
-    raise NotImplementedError
+    _refuse_obstacles(found)
+    steps = [step for one in in_order(found) for step in _steps(one, subject(one, found))]
+    steps = _once(steps)
+    _refuse_unknown(steps, approved, check_mode)
+    _fit(steps, left)
+    return steps
+
+
+def subject(one: Found, found: Sequence[Found]) -> str:
+    """The table, and the policy where it is not the only one for that table."""
+    name = spell(one.relation.schema, one.relation.name)
+    alone = sum(other.relation.oid == one.relation.oid for other in found) == 1
+    return name if alone else f"{name} ({one.policy.name})"
+
+
+def in_order(found: Sequence[Found]) -> list[Found]:
+    """Tables before those that they reference, else as they were given; what goes round in a circle is as given too."""
+    waiting, ordered = list(found), []
+    while waiting:
+        oids = {one.relation.oid for one in waiting}
+        free = next((one for one in waiting if not (one.referenced_by - {one.relation.oid}) & oids), waiting[0])
+        waiting.remove(free)
+        ordered.append(free)
+    return ordered
+
+
+def checks(found: Sequence[Found]) -> list[Check]:
+    """One check for each policy: what is due now."""
+    made = []
+    for one in found:
+        due, total = count(one.due.rows, "row"), amount(one.due.total)
+        held = f"; {count(one.due.held, 'row')} more under legal hold" if one.due.held else ""
+        made.append(
+            types.DUE(
+                f"{spell(one.relation.schema, one.relation.name)} ({one.policy.name})",
+                one.due.rows,
+                summary=f"{due} of about {total} {'is' if one.due.rows == 1 else 'are'} due{held}.",
+                policy=one.policy.name,
+                table=spell(one.relation.schema, one.relation.name),
+                cutoff=_cutoff(one),
+                held=one.due.held,
+                total=one.due.total,
+                bytes=one.due.bytes,
+                known=one.known,
+                partitions=len(one.partitions),
+            )
+        )
+    return made
 
 
 def summarize(found: Sequence[Found], steps: Sequence[Step]) -> str:
-    """One sentence on what was measured and what follows."""
-    raise NotImplementedError
+    """One sentence on what was measured and what follows; an empty plan says why."""
+    held = sum(one.due.held for one in found)
+    kept = f", {count(held, 'row')} under legal hold" if held else ""
+    what = f"{len(found)} {'policy' if len(found) == 1 else 'policies'}, {count(_rows(found), 'row')} due{kept}"
+    totals = {status: sum(step.action["status"] == status for step in steps) for status in records.ACTION_STATUSES}
+    said = [f"{amount(total)} {status}" for status, total in totals.items() if total]
+    return f"{what}: {', '.join(said)}." if said else f"{what}; nothing is to be done."
+
+
+def _rows(found: Sequence[Found]) -> int:
+    return sum(one.due.rows for one in found)
+
+
+def _refuse_obstacles(found: Sequence[Found]) -> None:
+    texts = [
+        f"policies[{one.policy.name}]: {obstacle.text}"
+        for one in found
+        for obstacle in one.obstacles
+        if not obstacle.name or obstacle.name not in one.policy.accept
+    ]
+    if texts:
+        raise Refused("Failed to start retention: " + " ".join(texts))
+
+
+def _refuse_unknown(steps: Sequence[Step], approved: Callable[[Action], bool], check_mode: bool) -> None:
+    unknown = [step for step in steps if not step.found.known and not approved(step.action)]
+    if check_mode:
+        for step in unknown:
+            step.action["reason"] += f"; {NEEDS_APPROVAL}"
+        return
+    names = dict.fromkeys(step.found.policy.name for step in unknown)
+    if names:
+        texts = [f"policies[{name}] {NEEDS_APPROVAL}." for name in names]
+        raise Refused(
+            f"Failed to start retention: {' '.join(texts)} Save a plan in check mode, look at it, and give it back "
+            "(ops_plan_out, ops_plan_in)."
+        )
+
+
+def _steps(one: Found, name: str) -> list[Step]:
+    steps = [_drop(one, part) for part in one.partitions]
+    rows = one.due.rows - one.due.apart
+    if rows > 0:
+        steps.append(_delete(one, name, rows))
+    return steps
+
+
+def _once(steps: Sequence[Step]) -> list[Step]:
+    """A partition that two policies let go is dropped by the first."""
+    dropped: dict[int, Step] = {}
+    for step in steps:
+        if step.partition is not None:
+            dropped.setdefault(step.partition.oid, step)
+    return [step for step in steps if step.partition is None or dropped[step.partition.oid] is step]
+
+
+def _delete(one: Found, name: str, rows: int) -> Step:
+    size = int(one.due.bytes * rows / one.due.rows)
+    held = f"; {count(one.due.held, 'row')} more under legal hold" if one.due.held else ""
+    predicted = {**_predicted(one, rows, size), "rows_held": one.due.held}
+    reason = f"{amount(rows)} of about {amount(one.due.total)} rows {_why(one, rows)}{held}"
+    return Step(types.DELETE_ROWS.plan(name, reason, predicted=predicted), one)
+
+
+def _drop(one: Found, part: Partition) -> Step:
+    rows = int(part.rows)
+    predicted = {
+        **_predicted(one, rows, part.bytes),
+        "partition": spell(part.schema, part.name),
+        "upper": part.upper,
+        "pending": part.pending,
+    }
+    left = "; an earlier run began to detach it" if part.pending else ""
+    reason = f"all its rows are older than {_cutoff(one)}: it ends at {part.upper}{left}"
+    return Step(types.DROP_PARTITION.plan(spell(part.schema, part.name), reason, predicted=predicted), one, part)
+
+
+def _why(one: Found, rows: int) -> str:
+    if one.cutoff is not None:
+        return f"{'is' if rows == 1 else 'are'} older than {_cutoff(one)} by {quote(one.policy.column)}"
+    groups = ", ".join(map(quote, one.policy.per))
+    return f"{'is' if rows == 1 else 'are'} not among the last {amount(one.policy.keep_last or 0)} of their {groups}"
+
+
+def _predicted(one: Found, rows: int, size: int) -> dict[str, Any]:
+    archived = 0 if one.policy.erase else size
+    return {
+        "policy": one.policy.name,
+        "table": spell(one.relation.schema, one.relation.name),
+        "cutoff": _cutoff(one),
+        "rows_deleted": rows,
+        "bytes": size,
+        "bytes_archived": int(archived * COMPRESSED),
+        "chunks": math.ceil(archived / CHUNK_BYTES),
+        "seconds": round(1.0 + rows / ROWS_PER_SECOND + archived / BYTES_PER_SECOND, 1),
+        "archive": one.policy.archive,
+    }
+
+
+def _cutoff(one: Found) -> Optional[str]:
+    return one.cutoff.isoformat().replace("+00:00", "Z") if one.cutoff is not None else None
+
+
+def _fit(steps: Sequence[Step], left: Optional[float]) -> None:
+    """Defer what cannot begin in time. Rows go in batches, so a part of them fits; a partition goes whole."""
+    if left is None:
+        return
+    for step in steps:
+        least = LEAST_SECONDS if step.partition is None else max(LEAST_SECONDS, step.seconds)
+        if left < least:
+            records.defer(step.action, f"it needs about {duration(step.seconds)}, {duration(max(left, 0))} are left")
+        else:
+            left -= step.seconds

@@ -20,20 +20,28 @@ from ansible_collections.day2.ops.plugins.module_utils._retention.state import C
 NAIVE = "timestamp without time zone"
 AWARE = "timestamp with time zone"
 DATE = "date"
+PINNED = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "iso_8601",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "xmloption": "content",
+}
 
 
 def due(policy: Policy, relation: Relation, cutoff: Optional[datetime]) -> Any:
     """True for rows that go. Never true for rows without a value in the policy's column or in one of its groups."""
     parts = _rule(policy, relation, cutoff)
     if policy.legal_hold is not None:
-        parts.append(_sql("{} IS NOT TRUE", _text(policy.legal_hold)))
+        parts.append(_sql("{} IS NOT TRUE", text(policy.legal_hold)))
     return _all(parts)
 
 
 def held(policy: Policy, relation: Relation, cutoff: Optional[datetime]) -> Any:
     """True for rows that would go, if there were no legal hold on them."""
     parts = _rule(policy, relation, cutoff)
-    parts.append(_sql("{} IS TRUE", _text(policy.legal_hold)) if policy.legal_hold is not None else _sql("false"))
+    parts.append(_sql("{} IS TRUE", text(policy.legal_hold)) if policy.legal_hold is not None else _sql("false"))
     return _all(parts)
 
 
@@ -44,18 +52,22 @@ def table(relation: Relation) -> Any:
     return sql.Identifier(relation.schema, relation.name)
 
 
+def moment(policy: Policy, relation: Relation, cutoff: datetime) -> Any:
+    """The cut-off as a literal of the type of the policy's column."""
+    from psycopg2 import sql
+
+    kind = base_type(relation.column(policy.column))
+    utc = cutoff.astimezone(timezone.utc)
+    return sql.Literal(utc.date() if kind == DATE else utc.replace(tzinfo=None) if kind == NAIVE else utc)
+
+
 def settings(policy: Policy, relation: Relation) -> dict[str, str]:
     """Server variables for every session that uses the condition or a row's text."""
     return {
+        **PINNED,
         "search_path": ", ".join(("pg_catalog", *map(quote, relation.path), "pg_temp")),
         # Rows that a policy of the server hides from us are an error and no silence, unless that was accepted.
         "row_security": "on" if "row_security" in policy.accept else "off",
-        "TimeZone": "UTC",
-        "DateStyle": "ISO, YMD",
-        "IntervalStyle": "iso_8601",
-        "extra_float_digits": "1",
-        "bytea_output": "hex",
-        "xmloption": "content",
     }
 
 
@@ -70,6 +82,46 @@ def with_args(statement: Any) -> Any:
     return Doubled(None)
 
 
+def text(given: str) -> Any:
+    """SQL of the policy, on lines of its own: it may end in a comment."""
+    from psycopg2 import sql
+
+    return sql.SQL("(\n") + sql.SQL(given) + sql.SQL("\n)")
+
+
+def explain(relation: Relation, condition: Any) -> Any:
+    return _sql("EXPLAIN SELECT FROM {} AS t WHERE {}", table(relation), condition)
+
+
+def columns_of(query: str) -> Any:
+    """A statement with one row, whose columns are called as those of the query."""
+    return _sql("SELECT p.* FROM (SELECT) AS o LEFT JOIN (SELECT * FROM {} AS q LIMIT 0) AS p ON true", text(query))
+
+
+def in_order(policy: Policy, relation: Relation) -> Any:
+    return _sql("EXPLAIN SELECT FROM {} AS t ORDER BY {}", table(relation), _name("t", policy.column))
+
+
+def any_left(policy: Policy, relation: Relation, cutoff: Optional[datetime], part: tuple[str, str]) -> Any:
+    """A statement that says whether a partition has rows that stay."""
+    from psycopg2 import sql
+
+    condition = due(policy, relation, cutoff)
+    return _sql("SELECT EXISTS (SELECT FROM {} AS t WHERE {} IS NOT TRUE) AS left", sql.Identifier(*part), condition)
+
+
+def counting(relation: Relation, condition: Any, *, by_part: bool = False) -> Any:
+    """A statement that counts rows, with ``by_part`` for each of its parts (column ``part``)."""
+    what = "t.tableoid::bigint AS part, count(*) AS rows" if by_part else "count(*) AS rows"
+    return _sql(
+        f"SELECT {what} FROM {{}} AS t WHERE {{}} {'GROUP BY 1' if by_part else ''}", table(relation), condition
+    )
+
+
+def anything() -> Any:
+    return _sql("true")
+
+
 def base_type(column: Column) -> str:
     """The type that decides, without domain, precision and length."""
     return re.sub(r"\(\d+\)", "", column.base or column.type)
@@ -78,19 +130,14 @@ def base_type(column: Column) -> str:
 def _rule(policy: Policy, relation: Relation, cutoff: Optional[datetime]) -> list[Any]:
     parts = [_older(policy, relation, cutoff)] if cutoff is not None else [_not_last(policy, relation)]
     if policy.where is not None:
-        parts.append(_text(policy.where))
+        parts.append(text(policy.where))
     if policy.protect is not None:
-        parts += _unprotected(policy.protect, relation)
+        parts.append(unprotected(policy.protect, relation))
     return parts
 
 
 def _older(policy: Policy, relation: Relation, cutoff: datetime) -> Any:
-    from psycopg2 import sql
-
-    kind = base_type(relation.column(policy.column))
-    utc = cutoff.astimezone(timezone.utc)
-    moment: Any = utc.date() if kind == DATE else utc.replace(tzinfo=None) if kind == NAIVE else utc
-    return _sql("{} < {}", _name("t", policy.column), sql.Literal(moment))
+    return _sql("{} < {}", _name("t", policy.column), moment(policy, relation, cutoff))
 
 
 def _not_last(policy: Policy, relation: Relation) -> Any:
@@ -108,12 +155,12 @@ def _not_last(policy: Policy, relation: Relation) -> Any:
     )
 
 
-def _unprotected(query: str, relation: Relation) -> list[Any]:
+def unprotected(query: str, relation: Relation) -> Any:
     """Not among what the query gives. NULL is a value here: what it says stays, stays."""
     from psycopg2 import sql
 
     own = [f"day2_p{number}" for number in range(len(relation.protects))]
-    source = _sql("FROM {} AS day2_p({})", _text(query), sql.SQL(", ").join(map(sql.Identifier, own)))
+    source = _sql("FROM {} AS day2_p({})", text(query), sql.SQL(", ").join(map(sql.Identifier, own)))
     equal = _equal("day2_p", own, relation.protects)
     parts = [_sql("NOT EXISTS (SELECT {} WHERE {})", source, equal)]
     nullable = [name for name in relation.protects if not relation.column(name).not_null]
@@ -122,7 +169,7 @@ def _unprotected(query: str, relation: Relation) -> list[Any]:
         unknown = sql.SQL(" OR ").join(_sql("{} IS NULL", _name("t", name)) for name in nullable)
         same = _equal("day2_p", own, relation.protects, operator="IS NOT DISTINCT FROM")
         parts.append(_sql("NOT (({}) AND EXISTS (SELECT {} WHERE {}))", unknown, source, same))
-    return parts
+    return _all(parts)
 
 
 def _equal(alias: str, ours: Sequence[str], theirs: Sequence[str], operator: str = "=") -> Any:
@@ -142,13 +189,6 @@ def _names(alias: str, columns: Sequence[str]) -> Any:
     from psycopg2 import sql
 
     return sql.SQL(", ").join(_name(alias, column) for column in columns)
-
-
-def _text(text: str) -> Any:
-    """SQL of the policy, on lines of its own: it may end in a comment."""
-    from psycopg2 import sql
-
-    return sql.SQL("(\n") + sql.SQL(text) + sql.SQL("\n)")
 
 
 def _all(parts: Sequence[Any]) -> Any:

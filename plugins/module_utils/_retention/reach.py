@@ -1,0 +1,176 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a delete reaches beyond its own table: references, triggers, rules and publications, from the catalogs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Iterable, Mapping
+
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
+
+CASCADE, SET_NULL, SET_DEFAULT = "c", "n", "d"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A foreign key from ``table`` to ``target``. ``parent``: the one of the whole table, where this is of a part."""
+
+    oid: int
+    name: str
+    table: int
+    target: int
+    action: str = "a"
+    parent: int = 0
+    columns: str = ""
+    indexed: bool = True
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A trigger or rule on ``table`` that runs when rows of it are deleted or updated."""
+
+    kind: str
+    name: str
+    table: int
+    deletes: bool = True
+    updates: bool = False
+
+
+@dataclass(frozen=True)
+class Links:
+    """How the tables of a database hang together. ``parts``: partitions and heirs of a table, at one level down.
+    ``names``: of all tables that have to do with one another, as people read them."""
+
+    references: tuple[Reference, ...] = ()
+    parts: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    names: Mapping[int, str] = field(default_factory=dict)
+
+    def family(self, table: int) -> list[int]:
+        """The table with all its partitions, at every level."""
+        found = [table]
+        for one in found:
+            found += self.parts.get(one, ())
+        return found
+
+    def referring(self, table: int) -> list[Reference]:
+        """The references to rows of the table, each once."""
+        family = set(self.family(table))
+        found = {one.oid: one for one in self.references if one.target in family}
+        return [one for one in found.values() if one.parent not in found]
+
+    def referenced_by(self, table: int) -> frozenset[int]:
+        """All tables that reference this one, directly or through others."""
+        found: list[int] = [table]
+        for one in found:
+            found += [ref.table for ref in self.referring(one) if ref.table not in found]
+        return frozenset(found) - {table}
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What one delete reaches. ``crossed``: references over which it goes, or which it has to look through.
+    ``deletes``, ``updates``: the tables in which rows are deleted, or changed, with all their partitions."""
+
+    crossed: tuple[Reference, ...]
+    deletes: tuple[int, ...]
+    updates: tuple[int, ...]
+
+
+def reach(links: Links, table: int) -> Reach:
+    """Follow cascades from the table. Pure."""
+    deleted, updated, crossed = [table], [], []
+    for one in deleted:
+        for reference in links.referring(one):
+            crossed.append(reference)
+            if reference.action == CASCADE and reference.table not in deleted:
+                deleted.append(reference.table)
+            elif reference.action in (SET_NULL, SET_DEFAULT) and reference.table not in updated:
+                updated.append(reference.table)
+    return Reach(tuple(dict.fromkeys(crossed)), _families(links, deleted), _families(links, updated))
+
+
+def _families(links: Links, tables: Iterable[int]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(member for table in tables for member in links.family(table)))
+
+
+# A foreign key that is not enforced (18) does nothing. An index of only the rows that are not NULL serves as well.
+_REFERENCES = """
+SELECT k.oid::bigint, k.conname AS name, k.conrelid::bigint AS table, k.confrelid::bigint AS target,
+       k.confdeltype::text AS action, k.conparentid::bigint AS parent,
+       (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY o.place)
+          FROM unnest(k.conkey) WITH ORDINALITY o(number, place)
+          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = o.number) AS columns,
+       EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
+                WHERE i.indrelid = k.conrelid AND i.indisvalid AND m.amname IN ('btree', 'hash')
+                  AND (i.indpred IS NULL OR pg_get_expr(i.indpred, i.indrelid) = (
+                          SELECT '(' || quote_ident(a.attname) || ' IS NOT NULL)' FROM pg_attribute a
+                           WHERE a.attrelid = k.conrelid AND a.attnum = k.conkey[1] AND cardinality(k.conkey) = 1))
+                  AND (i.indnkeyatts >= cardinality(k.conkey)
+                          AND k.conkey @> (i.indkey::int2[])[0:cardinality(k.conkey) - 1]
+                       OR i.indisunique AND k.conkey @> (i.indkey::int2[])[0:i.indnkeyatts - 1])) AS indexed
+  FROM pg_constraint k
+ WHERE k.contype = 'f' AND coalesce(to_jsonb(k) ->> 'conenforced', 'true') = 'true' ORDER BY k.oid
+"""
+_PARTS = "SELECT inhparent::bigint AS table, inhrelid::bigint AS part FROM pg_inherits ORDER BY inhparent, inhrelid"
+_NAMES = """
+SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY(%s::oid[])
+"""
+_HOOKS = """
+SELECT 'trigger' AS kind, t.tgname AS name, t.tgrelid::bigint AS table,
+       t.tgtype & 8 <> 0 AS deletes, t.tgtype & 16 <> 0 AS updates
+  FROM pg_trigger t
+ WHERE t.tgrelid = ANY(%(tables)s::oid[]) AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
+   AND NOT EXISTS (SELECT FROM pg_trigger p WHERE p.oid = t.tgparentid AND p.tgrelid = ANY(%(tables)s::oid[]))
+UNION ALL
+SELECT 'rule', r.rulename, r.ev_class::bigint, r.ev_type = '4', r.ev_type = '2'
+  FROM pg_rewrite r
+ WHERE r.ev_class = ANY(%(tables)s::oid[]) AND r.ev_type IN ('2', '4') AND r.ev_enabled IN ('O', 'A')
+ ORDER BY 3, 1, 2
+"""
+_PUBLICATIONS = """
+SELECT c.oid::bigint AS table, p.pubname AS name, p.pubdelete AS deletes, p.pubupdate AS updates
+  FROM pg_publication_tables v JOIN pg_publication p ON p.pubname = v.pubname
+  JOIN pg_namespace n ON n.nspname = v.schemaname JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = v.tablename
+ WHERE c.oid = ANY(%s::oid[]) AND (p.pubdelete OR p.pubupdate) ORDER BY 1, 2
+"""
+# Rows of these cannot be named to a subscriber.
+_NAMELESS = """
+SELECT c.oid::bigint FROM pg_class c
+ WHERE c.oid = ANY(%s::oid[]) AND c.relkind = 'r' AND c.relreplident <> 'f'
+   AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indimmediate AND i.indisvalid
+                      AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END)
+"""
+
+
+def read_links(session: Session, tables: Iterable[int]) -> Links:
+    """Of the whole database: what references what, and how tables are parted. ``tables`` are named in any case."""
+    references = tuple(Reference(**row) for row in session.rows(_REFERENCES))
+    parts: dict[int, tuple[int, ...]] = {}
+    for row in session.rows(_PARTS):
+        parts[row["table"]] = (*parts.get(row["table"], ()), row["part"])
+    links = Links(references, parts)
+    wanted = {one.table for one in references} | {one.target for one in references} | set(tables)
+    wanted |= {member for table in wanted for member in links.family(table)}
+    names = {row["oid"]: spell(row["schema"], row["name"]) for row in session.rows(_NAMES, [list(wanted)])}
+    return Links(references, parts, names)
+
+
+def read_hooks(session: Session, reached: Reach) -> list[Hook]:
+    """The users' triggers and rules, and publications (kind ``publication``), on the tables that are reached."""
+    tables = [*reached.deletes, *reached.updates]
+    hooks = [Hook(**row) for row in session.rows(_HOOKS, {"tables": tables})]
+    hooks += [Hook("publication", **row) for row in session.rows(_PUBLICATIONS, [tables])]
+    return [
+        one
+        for one in hooks
+        if (one.deletes and one.table in reached.deletes) or (one.updates and one.table in reached.updates)
+    ]
+
+
+def read_nameless(session: Session, tables: Iterable[int]) -> frozenset[int]:
+    """Those of the tables without a replica identity."""
+    return frozenset(row["oid"] for row in session.rows(_NAMELESS, [list(tables)]))
