@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import sys
+import time
 from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, Iterable, Iterator, Mapping, Optional
@@ -42,6 +43,9 @@ from ansible_collections.day2.ops.plugins.module_utils._store.spec import S3Loca
 ATTEMPTS = 4
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 RESUMES = 3
+# While it sends, urllib3 bears a silence of CONNECT_SECONDS only, so all attempts of boto3 are over before a store that is
+# silent for a minute comes back. A part is worth more: it is sent up to so many times, begun within so many seconds.
+SENDS, SEND_SECONDS = 3, 120.0
 # S3 allows 10 000 parts: they double in size every 1250 of them, so 2.4 TiB fit and 10 GiB need 16 MiB of memory.
 PART_BYTES, PARTS_PER_SIZE = 8 * MIB, 1250
 FOREVER = datetime.max.replace(tzinfo=timezone.utc)
@@ -160,10 +164,17 @@ class S3Store:
         return Stored(key, size, digest.hexdigest(), done["ETag"])
 
     def _part(self, key: str, upload: Mapping[str, str], number: int, body: bytes) -> dict[str, Any]:
-        self._deadline.check()
-        with translated("write", self._url(key)):
-            done = self._client.upload_part(**upload, PartNumber=number, Body=body, ContentMD5=_md5(body))
-        return {"PartNumber": number, "ETag": done["ETag"]}
+        began, sends = time.monotonic(), 0
+        while True:
+            self._deadline.check()
+            try:
+                with translated("write", self._url(key)):
+                    done = self._client.upload_part(**upload, PartNumber=number, Body=body, ContentMD5=_md5(body))
+                return {"PartNumber": number, "ETag": done["ETag"]}
+            except StoreUnreachable:
+                sends += 1
+                if sends >= SENDS or time.monotonic() - began > SEND_SECONDS:
+                    raise
 
     def _abort(self, key: str, upload: Mapping[str, str]) -> None:
         try:

@@ -37,7 +37,7 @@ from ansible_collections.day2.ops.plugins.module_utils._store.base import (
     Store,
     probe_conditional,
 )
-from ansible_collections.day2.ops.plugins.module_utils._store.s3 import PART_BYTES, S3Store
+from ansible_collections.day2.ops.plugins.module_utils._store.s3 import PART_BYTES, SENDS, S3Store
 from ansible_collections.day2.ops.plugins.module_utils._store.s3_errors import translated
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
 from tests.lab.s3 import S3
@@ -182,6 +182,24 @@ def test_an_abort_that_fails_does_not_hide_why(stubbed: tuple[S3Store, Stubber])
     stubber.add_client_error("abort_multipart_upload", "SlowDown", "", 503)
     with pytest.raises(StoreDenied, match=r"Grant s3:PutObject on it"):
         store.put("a", b"x" * (PART_BYTES + 1))
+
+
+def test_a_part_is_sent_again_but_not_for_ever(stubbed: tuple[S3Store, Stubber]) -> None:
+    store, stubber = stubbed
+    for failures in (SENDS - 1, SENDS):
+        stubber.add_response("create_multipart_upload", {"UploadId": "u"})
+        for _send in range(failures):
+            stubber.add_client_error("upload_part", "SlowDown", "", 503)
+        if failures == SENDS:
+            stubber.add_response("abort_multipart_upload", {})
+            with pytest.raises(StoreUnreachable, match="slow down"):
+                store.put("a", b"x" * (PART_BYTES + 1))
+            break
+        for number in (1, 2):
+            stubber.add_response("upload_part", {"ETag": f'"{number}"'})
+        stubber.add_response("complete_multipart_upload", {"ETag": '"3"'})
+        assert store.put("a", b"x" * (PART_BYTES + 1)).etag == '"3"'
+    stubber.assert_no_pending_responses()
 
 
 SILENCES: list[tuple[Exception, type[Exception], str]] = [
