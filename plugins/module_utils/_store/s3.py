@@ -43,8 +43,8 @@ from ansible_collections.day2.ops.plugins.module_utils._store.spec import S3Loca
 ATTEMPTS = 4
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 RESUMES = 3
-# While it sends, urllib3 bears a silence of CONNECT_SECONDS only, so all attempts of boto3 are over before a store that is
-# silent for a minute comes back. A part is worth more: it is sent up to so many times, begun within so many seconds.
+# While it sends, urllib3 bears a silence of CONNECT_SECONDS only: a store that is silent for a minute outlasts all of
+# boto3's attempts. A part is worth more: it is sent up to so many times, begun within so many seconds.
 SENDS, SEND_SECONDS = 3, 120.0
 # S3 allows 10 000 parts: they double in size every 1250 of them, so 2.4 TiB fit and 10 GiB need 16 MiB of memory.
 PART_BYTES, PARTS_PER_SIZE = 8 * MIB, 1250
