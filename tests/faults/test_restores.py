@@ -63,8 +63,8 @@ def shop(estate: Estate, pg18: Postgres, new_database: Callable[..., Database]) 
         pg18.drop_database(name)
 
 
-def restore(estate: Estate, **extra: Any) -> Any:
-    return estate.play(playbook="restore-database", ops_incident="INC-4711", **extra)
+def restore(estate: Estate, *arguments: str, **extra: Any) -> Any:
+    return estate.play(*arguments, playbook="restore-database", ops_incident="INC-4711", **extra)
 
 
 def done(outcome: Any) -> list[tuple[str, str]]:
