@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any, Mapping, NoReturn, Optional
+from typing import Any, Iterator, Mapping, NoReturn, Optional
 from urllib.parse import urlsplit
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused, Unreachable
@@ -72,6 +72,7 @@ class Service:
         """
         try:
             import requests
+            from urllib3.exceptions import HTTPError
         except ImportError:
             missing_library("requests", sys.executable)
         timeout = self._params["timeout"]
@@ -82,6 +83,7 @@ class Service:
                 session.get(
                     self.url + path,
                     params=dict(query),
+                    headers={"Accept-Encoding": "identity"},
                     auth=self._sign,
                     verify=self._trusted(),
                     timeout=timeout,
@@ -90,13 +92,13 @@ class Service:
                 ) as response,
             ):
                 return Answer(response.status_code, self._body(response, until))
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError, OSError) as error:
             self._failed(error)
 
     def _body(self, response: Any, until: float) -> bytes:
         """The timeout of the library is one of silence; a body that drips is bounded here."""
         body = b""
-        for piece in response.iter_content(1 << 16):
+        for piece in _pieces(response):
             body += piece
             if time.monotonic() > until:
                 raise Unreachable(f"{self._asking()}: its answer took more than {self._params['timeout']:g} s.")
@@ -130,13 +132,26 @@ class Service:
                 f"{self._asking()}: its certificate cannot be trusted; set {self.option}.ca_cert to the file with its "
                 f"CA, and {self.option}.url to a name that is in it."
             ) from error
-        if isinstance(error, requests.Timeout):
+        if isinstance(error, (requests.Timeout, TimeoutError)) or "timed out" in str(error):
             text = f"it gave no answer within {self._params['timeout']:g} s"
         elif isinstance(error, requests.ConnectionError):
             text = "nobody answers there"
         else:
             text = "its answer broke off or is not HTTP"
         raise Unreachable(f"{self._asking()}: {text}; check {self.option}.url.") from error
+
+
+def _pieces(response: Any) -> Iterator[bytes]:
+    """The body as it arrives. Asked for so many bytes, the library would wait for all of them."""
+    read = getattr(response.raw, "read1", None)  # since urllib3 2.1
+    if read is None or response.headers.get("Content-Encoding"):
+        yield from response.iter_content(1)
+        return
+    while True:
+        piece: bytes = read(1 << 16)
+        if not piece:
+            return
+        yield piece
 
 
 def _checked(option: str, params: Mapping[str, Any]) -> str:
