@@ -99,7 +99,7 @@ def nameless(links: Links, published: Sequence[Hook], members: frozenset[int]) -
             subject = links.names[member]
             text = f"{subject} has no replica identity, and publication {quote(one.name)} publishes what is deleted"
             found[subject] = Obstacle(
-                "", f"{text}, so the server refuses; set one with ALTER TABLE ... REPLICA IDENTITY."
+                "", f"{text}, so the server refuses; set one by ALTER TABLE with REPLICA IDENTITY."
             )
     return [found[subject] for subject in sorted(found)]
 

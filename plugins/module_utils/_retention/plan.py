@@ -162,9 +162,9 @@ def _once(steps: Sequence[Step]) -> list[Step]:
 def _delete(one: Found, name: str, rows: int) -> Step:
     size = int(one.due.bytes * rows / one.due.rows)
     held = f"; {count(one.due.held, 'row')} more under legal hold" if one.due.held else ""
-    predicted = {**_predicted(one, rows, size), "rows_held": one.due.held}
+    before = {"rows": int(one.due.total), "rows_held": one.due.held, "bytes": one.relation.bytes}
     reason = f"{amount(rows)} of about {amount(one.due.total)} rows {_why(one, rows)}{held}"
-    return Step(types.DELETE_ROWS.plan(name, reason, predicted=predicted), one)
+    return Step(types.DELETE_ROWS.plan(name, reason, predicted=_predicted(one, rows, size), before=before), one)
 
 
 def _drop(one: Found, part: Partition) -> Step:
@@ -191,6 +191,7 @@ def _predicted(one: Found, rows: int, size: int) -> dict[str, Any]:
     archived = 0 if one.policy.erase else size
     return {
         "policy": one.policy.name,
+        "policy_hash": one.policy.hash,
         "table": spell(one.relation.schema, one.relation.name),
         "cutoff": _cutoff(one),
         "rows_deleted": rows,

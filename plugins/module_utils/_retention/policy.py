@@ -15,7 +15,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql import names
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import ACCEPTABLE, Policy, Span
 
 ARCHIVES = ("age", "plain", "none")
-LONGEST_DAYS = 365_000
+LONGEST_YEARS = 1000
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 _SPAN = re.compile(r"\s*([0-9]{1,6})\s*(h|d|w|mo|y)\s*")
 _TEXTS = ("where", "protect", "legal_hold")
@@ -76,8 +76,8 @@ def parse_span(text: str, option: str) -> Span:
         "mo": Span(months=number),
         "y": Span(months=number * 12),
     }[unit]
-    if span.least.days > LONGEST_DAYS:
-        raise BadInput(f"{option}: {text!r} is too long; give at most 1000 years.")
+    if span.months > LONGEST_YEARS * 12 or span.days + span.seconds / 86_400 > LONGEST_YEARS * 366:
+        raise BadInput(f"{option}: {text!r} is too long; give at most {LONGEST_YEARS} years.")
     return span
 
 

@@ -18,7 +18,7 @@ STAYED = CheckType("postgresql_retention_stayed", "count", "above", ("policy", "
 LEFT = CheckType("postgresql_retention_left", "count", "above", ("policy", "closed", "orphans", "swept", "adopted"))
 
 _ROWS = (
-    "policy", "table", "cutoff", "seconds", "rows", "rows_deleted", "rows_stayed", "rows_held", "bytes",
+    "policy", "policy_hash", "table", "cutoff", "seconds", "rows", "rows_deleted", "rows_stayed", "rows_held", "bytes",
     "bytes_archived", "chunks",
 )  # fmt: skip
 DELETE_ROWS = ActionType(
