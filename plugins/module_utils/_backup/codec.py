@@ -5,18 +5,14 @@
 
 from __future__ import annotations
 
-import queue
 import sys
-import threading
-from contextlib import suppress
 from typing import Any, Callable, Iterable, Iterator, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import missing_library
+from ansible_collections.day2.ops.plugins.module_utils._core.threads import threaded
 
 LEVEL = 3
-# What waits between two threads: pieces are of a mebibyte at most.
-DEPTH = 16
 PIECE = 1 << 20
 SUFFIX = {"none": ".zst", "age": ".zst.age"}
 
@@ -66,7 +62,7 @@ def seal(source: Iterable[bytes], recipients: Sequence[Any] = ()) -> Iterator[by
     """``source`` compressed, and encrypted if there are recipients. It is read in a thread, in bounded memory."""
     packed = _compress(source)
     if not recipients:
-        return _threaded(lambda write: _copy(packed, write))
+        return threaded(lambda write: _copy(packed, write))
     pyrage = _pyrage()
 
     def encrypt(write: Callable[[bytes], None]) -> None:
@@ -79,13 +75,13 @@ def seal(source: Iterable[bytes], recipients: Sequence[Any] = ()) -> Iterator[by
             raise
         writer.flush()
 
-    return _threaded(encrypt)
+    return threaded(encrypt)
 
 
 def unseal(source: Iterable[bytes], identities: Optional[Sequence[Any]] = None) -> Iterator[bytes]:
     """The opposite of :func:`seal`; ``identities`` is None for what is not encrypted. Raises :class:`Unreadable`."""
     if identities is None:
-        return _threaded(lambda write: _copy(_decompress(source), write))
+        return threaded(lambda write: _copy(_decompress(source), write))
     pyrage = _pyrage()
 
     def decrypt(write: Callable[[bytes], None]) -> None:
@@ -99,7 +95,7 @@ def unseal(source: Iterable[bytes], identities: Optional[Sequence[Any]] = None) 
             raise Unreadable(f"it cannot be decrypted: {why}") from None
         writer.flush()
 
-    return _threaded(lambda write: _copy(_decompress(_threaded(decrypt)), write))
+    return threaded(lambda write: _copy(_decompress(threaded(decrypt)), write))
 
 
 def _compress(source: Iterable[bytes]) -> Iterator[bytes]:
@@ -172,55 +168,6 @@ class _Writer:
         if self._held:
             self._write(bytes(self._held))
             self._held.clear()
-
-
-class _Unwanted(Exception):
-    """Nobody takes the pieces any more."""
-
-
-class _Outcome:
-    """Carries an error of a thread over to whoever waits for what it makes."""
-
-    failure: Optional[BaseException] = None
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: Any, error: Optional[BaseException], _trace: Any) -> bool:
-        self.failure = error
-        return True
-
-
-def _threaded(produce: Callable[[Callable[[bytes], None]], None]) -> Iterator[bytes]:
-    """What ``produce`` writes, made in a thread of its own. An error there is raised here."""
-    pieces: queue.Queue[Optional[bytes]] = queue.Queue(DEPTH)
-    outcome = _Outcome()
-    unwanted = threading.Event()
-
-    def put(piece: Optional[bytes]) -> None:
-        while not unwanted.is_set():
-            with suppress(queue.Full):
-                pieces.put(piece, timeout=0.25)
-                return
-        raise _Unwanted
-
-    def work() -> None:
-        with outcome:
-            produce(put)
-        with suppress(_Unwanted):
-            put(None)
-
-    threading.Thread(target=work, daemon=True).start()
-    try:
-        while True:
-            piece = pieces.get()
-            if piece is None:
-                break
-            yield piece
-    finally:
-        unwanted.set()
-    if outcome.failure is not None:
-        raise outcome.failure
 
 
 def _zstandard() -> Any:
