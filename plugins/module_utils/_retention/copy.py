@@ -1,0 +1,168 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The read pass: chunks of due rows, copied and stored, ahead of whoever deletes them.
+
+One thread reads, another uploads. A chunk is whole in memory (compressed) before its upload needs the network, and each
+is one statement of its own: no transaction is open while bytes travel, and a store that stalls holds up nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, Iterator, Optional, Sequence
+
+from ansible_collections.day2.ops.plugins.module_utils._backup import codec
+from ansible_collections.day2.ops.plugins.module_utils._core.threads import threaded
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.copying import Copier
+from ansible_collections.day2.ops.plugins.module_utils._retention import chunk, predicate
+from ansible_collections.day2.ops.plugins.module_utils._retention.rows import Keys
+from ansible_collections.day2.ops.plugins.module_utils._retention.state import Found, Policy, Relation
+from ansible_collections.day2.ops.plugins.module_utils._store.base import Store, Stored, to_json
+
+# Rows of a chunk, whatever their width: their keys are held in memory.
+FEWEST, MOST = 1_000, 500_000
+# The first chunk is small: it tells how wide rows are, and deleting begins sooner.
+FIRST = 8
+AHEAD = 1
+
+
+@dataclass
+class Chunk:
+    """Rows that were read, and where their copy is. Erased rows have none; their ``prefix`` is only a name."""
+
+    keys: Keys
+    prefix: str
+    about: dict[str, Any]
+    stored: Optional[Stored] = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where chunks go, and how they are written; without a store only their keys are read. ``about``: what each says of
+    itself (``chunk.about``)."""
+
+    folder: str
+    about: dict[str, Any]
+    store: Optional[Store] = None
+    recipients: Sequence[Any] = ()
+
+
+def walk_of(policy: Policy, relation: Relation) -> tuple[str, ...]:
+    """The order of reading. Only columns that are read and never NULL in due rows will do; else it is the key's."""
+    names = {one.name for one in relation.copied}
+    fit = all(
+        name in names and (relation.column(name).not_null or (name == policy.column and policy.older_than is not None))
+        for name in relation.walk
+    )
+    return relation.walk if fit else relation.key
+
+
+class Pass:
+    """Reads all rows of ``found`` that are due, chunk by chunk, through ``copier``."""
+
+    def __init__(self, copier: Copier, found: Found, target: Target, chunk_bytes: int) -> None:
+        self._copier = copier
+        self._found = found
+        self._target = target
+        self._bytes = chunk_bytes
+        relation = found.relation
+        self._walk = walk_of(found.policy, relation)
+        copied = relation.copied
+        if target.store is None:
+            copied = tuple(one for one in copied if one.name in relation.key or one.name in self._walk)
+        self._columns = [one.name for one in copied]
+        self._number = 0
+        copier.wait(lambda: copier.configure(predicate.settings(found.policy, relation)))
+
+    def chunks(self, look: Callable[[], Any]) -> Iterator[Chunk]:
+        """The chunks as they become safe in the store. ``look``, which may raise, is called while waiting."""
+        read = threaded(self._read, AHEAD)
+        return threaded(lambda put: self._upload(read, put), AHEAD, look)
+
+    def _read(self, put: Callable[[tuple[Keys, list[bytes]]], None]) -> None:
+        """In the reading thread."""
+        last: tuple[str, ...] = ()
+        due = self._found.due
+        width = max(due.bytes / max(due.rows, 1), 40.0)
+        rows = _rows(self._bytes / FIRST, width)
+        while True:
+            keys, pieces = self._one(last, rows)
+            if keys.rows:
+                put((keys, pieces))
+            if keys.rows < rows:
+                return
+            last = keys.last
+            rows = _rows(self._bytes, keys.size / keys.rows)
+
+    def _one(self, last: tuple[str, ...], rows: int) -> tuple[Keys, list[bytes]]:
+        relation = self._found.relation
+        statement = self.statement(last, rows)
+        keys = Keys(len(relation.key), tuple(1 + self._columns.index(name) for name in self._walk))
+        passing = keys.through(threaded(lambda write: self._copier.out(statement, write)))
+        if self._target.store is None:
+            return keys, [piece for piece in passing if not piece]
+        return keys, list(codec.seal(passing, self._target.recipients))
+
+    def _upload(self, read: Iterator[tuple[Keys, list[bytes]]], put: Callable[[Chunk], None]) -> None:
+        """In the uploading thread."""
+        for keys, pieces in read:
+            put(self._stored(keys, pieces))
+            del keys, pieces
+
+    def _stored(self, keys: Keys, pieces: list[bytes]) -> Chunk:
+        target = self._target
+        prefix = f"{target.folder}/{self._number:05d}"
+        self._number += 1
+        if target.store is None:
+            return Chunk(keys, prefix, {})
+        stored = target.store.put(f"{prefix}/{chunk.rows_name(bool(target.recipients))}", iter(pieces))
+        about = {
+            **target.about,
+            "object": stored.key,
+            "version": stored.etag,
+            "sha256": stored.sha256,
+            "size": stored.size,
+            "rows": keys.rows,
+            "bytes": keys.size,
+            "walk": list(self._walk),
+            "first": list(keys.first),
+            "last": list(keys.last),
+        }
+        target.store.put(f"{prefix}/{chunk.ABOUT}", to_json(about))
+        return Chunk(keys, prefix, about, stored)
+
+    def statement(self, last: tuple[str, ...], rows: int) -> Any:
+        """COPY of the next ``rows`` due rows after the place ``last``, each line beginning with xmin and the key."""
+        from psycopg2 import sql
+
+        found, relation = self._found, self._found.relation
+        names = sql.SQL(", ").join(sql.Identifier("t", name) for name in self._columns)
+        order = sql.SQL(", ").join(sql.Identifier("t", name) for name in self._walk)
+        after: sql.Composable = sql.SQL("true")
+        if last:
+            place = [
+                sql.SQL("{}::{}").format(sql.Literal(text), sql.SQL(relation.column(name).type))
+                for text, name in zip(last, self._walk)
+            ]
+            after = sql.SQL("({}) > ({})").format(order, sql.SQL(", ").join(place))
+        return sql.SQL("COPY (SELECT t.xmin, {} FROM {} AS t WHERE {} AND {} ORDER BY {} LIMIT {}) TO STDOUT").format(
+            names,
+            source(relation),
+            predicate.due(found.policy, relation, found.cutoff),
+            after,
+            order,
+            sql.Literal(rows),
+        )
+
+
+def source(relation: Relation) -> Any:
+    """The table alone: what inherits from it has keys of its own. A partitioned table is its partitions."""
+    from psycopg2 import sql
+
+    table = predicate.table(relation)
+    return table if relation.kind == "p" else sql.SQL("ONLY {}").format(table)
+
+
+def _rows(size: float, width: float) -> int:
+    return int(min(max(size / width, FEWEST), MOST))

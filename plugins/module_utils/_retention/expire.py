@@ -1,0 +1,64 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Archives that have stood for as long as their policy asks (``archive_delete_after``)."""
+
+from __future__ import annotations
+
+import calendar
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Optional, Sequence
+
+from ansible_collections.day2.ops.plugins.module_utils._core import clock, records
+from ansible_collections.day2.ops.plugins.module_utils._core.records import Scalar
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
+from ansible_collections.day2.ops.plugins.module_utils._retention import resolve, types
+from ansible_collections.day2.ops.plugins.module_utils._retention.chunk import Kept
+from ansible_collections.day2.ops.plugins.module_utils._retention.plan import Step
+from ansible_collections.day2.ops.plugins.module_utils._retention.resolve import Left
+from ansible_collections.day2.ops.plugins.module_utils._retention.site import Site
+from ansible_collections.day2.ops.plugins.module_utils._retention.state import Found, Span
+
+
+@dataclass
+class Removal(Step):
+    """The removal of one chunk from the store."""
+
+    kept: Optional[Kept] = None
+
+
+def expired(left: Sequence[Left], found: Sequence[Found]) -> list[Step]:
+    """Steps that remove the archives of which a policy says that they have stood long enough."""
+    steps: list[Step] = []
+    for one, known in zip(left, (each for each in found if not each.policy.erase)):
+        after = one.policy.archive_delete_after
+        for kept in one.standing if after is not None else []:
+            if after is not None and before(clock.now(), after) > kept.taken:
+                table = spell(known.relation.schema, known.relation.name)
+                taken = clock.iso(kept.taken)
+                measures: dict[str, Scalar] = {
+                    "policy": one.policy.name,
+                    "table": table,
+                    "taken": taken,
+                    "bytes": kept.size,
+                }
+                reason = f"taken {taken}, longer ago than archive_delete_after of policy {one.policy.name}"
+                action = types.DELETE_ARCHIVE.plan(kept.prefix, reason, predicted=measures)
+                steps.append(Removal(action, known, kept=kept))
+    return steps
+
+
+def before(now: datetime, span: Span) -> datetime:
+    """The moment a span ago; months are the calendar's, a day that a month does not have is its last. Pure."""
+    months = now.year * 12 + now.month - 1 - span.months
+    year, month = months // 12, months % 12 + 1
+    day = min(now.day, calendar.monthrange(year, month)[1])
+    return now.replace(year=year, month=month, day=day) - timedelta(days=span.days, seconds=span.seconds)
+
+
+def remove(site: Site, step: Step) -> None:
+    if not isinstance(step, Removal) or step.kept is None:
+        raise AssertionError("Contract violation: the removal of no archive")
+    resolve.remove(site.chunks, step.kept)
+    records.finish(step.action, types.DELETE_ARCHIVE.measured(step.action["predicted"]))

@@ -1,0 +1,106 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows as COPY writes them, and the keys that the deleter needs of them. Pure.
+
+A line begins with the row's version (``xmin``) and its key; only these are looked at. They are held column by column in
+blocks of a few hundred rows, as the text that a parameter of the server needs almost as it is: millions of small
+objects would cost more than the deletes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Iterable, Iterator, Sequence
+
+# Rows of a block; a batch is made of whole ones.
+BLOCK = 500
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+_LETTERS = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
+
+Block = tuple[bytes, ...]
+
+
+@dataclass
+class Keys:
+    """The versions and keys of a chunk's rows, in order: ``blocks`` of :data:`BLOCK` rows (the last one less), each
+    with one text per column, its values between newlines. ``width``: columns of the key, after the version. ``size``:
+    bytes of all lines. ``walk``: where in the line the columns stand that say how far the reading came."""
+
+    width: int
+    walk: tuple[int, ...]
+    blocks: list[Block] = field(default_factory=list)
+    rows: int = 0
+    size: int = 0
+    first: tuple[str, ...] = ()
+    last: tuple[str, ...] = ()
+
+    def through(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """The bytes of a COPY as they pass; what is needed of them is kept."""
+        rest = b""
+        held: list[bytes] = []
+        line = b""
+        for piece in pieces:
+            self.size += len(piece)
+            lines = (rest + piece).split(b"\n")
+            rest = lines.pop()
+            if lines:
+                line = lines[-1]
+                if not self.first:
+                    self.first = self._place(lines[0])
+                held += lines
+                full = len(held) - len(held) % BLOCK
+                for at in range(0, full, BLOCK):
+                    self._block(held[at : at + BLOCK])
+                del held[:full]
+            yield piece
+        if held:
+            self._block(held)
+        if line:
+            self.last = self._place(line)
+
+    def _block(self, lines: Sequence[bytes]) -> None:
+        width = self.width + 1
+        columns = zip(*[line.split(b"\t", width) for line in lines])
+        self.blocks.append(tuple(b"\n".join(column) for _number, column in zip(range(width), columns)))
+        self.rows += len(lines)
+
+    def _place(self, line: bytes) -> tuple[str, ...]:
+        values = line.split(b"\t")
+        return tuple(plain(values[at]) for at in self.walk)
+
+    def batch(self, at: int, rows: int) -> tuple[int, list[str]]:
+        """How many rows the blocks from number ``at`` on make that hold ``rows`` at most (one block at least), and
+        their columns as array literals of the server."""
+        taken = self.blocks[at : at + max(1, rows // BLOCK)]
+        count = min(self.rows - at * BLOCK, len(taken) * BLOCK)
+        return count, [array(b"\n".join(parts)) for parts in zip(*taken)]
+
+
+def array(joined: bytes) -> str:
+    r"""Values between newlines, as COPY wrote them, as an array literal.
+
+    >>> print(array(b"1\n2"), array(rb"a\\b"))
+    {"1","2"} {"a\\b"}
+    """
+    if b"\\" in joined or b'"' in joined:
+        values = [_unescape(value) for value in joined.split(b"\n")]
+        quoted = [value.replace(b"\\", b"\\\\").replace(b'"', b'\\"') for value in values]
+        return (b'{"' + b'","'.join(quoted) + b'"}').decode()
+    return (b'{"' + joined.replace(b"\n", b'","') + b'"}').decode()
+
+
+def plain(value: bytes) -> str:
+    r"""A value as COPY wrote it, as text. NULL is not expected.
+
+    >>> print(plain(rb"a\\b"))
+    a\b
+    """
+    return _unescape(value).decode()
+
+
+def _unescape(value: bytes) -> bytes:
+    if b"\\" not in value:
+        return value
+    return _ESCAPED.sub(lambda match: _LETTERS.get(match.group(1), match.group(1)), value)
