@@ -18,6 +18,7 @@ description:
   - Work that would not end before the run's deadline is not begun, and work that still runs then is cancelled on the
     server. The exception is a vacuum against wraparound (O(wraparound_age)), which may end late.
   - What an interrupted rebuild leaves behind is removed at once where time allows, else by the next run.
+  - A vacuum that removed nothing because of somebody's old snapshot has failed, and the result names the holder.
 extends_documentation_fragment:
   - day2.ops._attributes
   - day2.ops._brake
@@ -145,10 +146,40 @@ options:
       - How many seconds the longest window lasts. What would need more is left alone, and a critical check names the
         choices; a vacuum against wraparound is not. Without it, nothing counts as too large.
     type: float
+  jobs:
+    description:
+      - Over how many connections to work. Each takes the next table, the longest first; no two work on one table.
+    type: int
+    default: 1
+  vacuum_cost_limit:
+    description:
+      - The I/O that vacuum and analyze may spend before they pause, as the server's setting of that name, for all
+        connections together - each gets its share. Without it, the server's own. It has no effect while the delay is 0.
+    type: int
+  vacuum_cost_delay:
+    description: How many milliseconds they pause then. Without it, the server's own, which is 0 unless set otherwise.
+    type: float
+  cleanup_reserve:
+    description: How many seconds before the deadline a rebuild ends, so that what it leaves can still be removed.
+    type: float
+    default: 15
+  holders:
+    description:
+      - What becomes of work that an old transaction, a replication slot or a standby makes useless, or would keep
+        waiting. A check names who it is in each case.
+      - With V(skip) it is left for the next run. With V(wait) it waits up to O(holders_wait). With V(report) it is done
+        all the same; a vacuum that could remove nothing has failed.
+    type: str
+    choices: [skip, wait, report]
+    default: skip
+  holders_wait:
+    description: How many seconds to wait for them.
+    type: float
+    default: 600
   max_transaction_age:
     description:
-      - A rebuild waits for all transactions that are open when it begins. It is left for the next run while one is
-        older than this many seconds, and the result names it.
+      - A rebuild waits for all transactions that are open when it begins. One that is older than this many seconds
+        counts as a holder (O(holders)).
     type: float
     default: 60
   lock_timeout:

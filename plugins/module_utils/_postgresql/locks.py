@@ -10,7 +10,9 @@ purpose holds that purpose's lock shared meanwhile, so neither can begin while t
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import Counter
 from typing import Any, Mapping, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
@@ -83,6 +85,9 @@ class Locks:
         self._run = run
         self._oid = oid
         self._held: set[tuple[str, int, bool]] = set()
+        # Several workers of one run share the session, and what they exclude.
+        self._mutex = threading.RLock()
+        self._wanted: Counter[str] = Counter()
 
     def take(self, purpose: str) -> None:
         """Claim the database for ``purpose``; :class:`Refused` names who has it."""
@@ -93,17 +98,22 @@ class Locks:
 
     def exclude(self, kind: str) -> Optional[str]:
         """Keep away the purposes that a kind of action excludes; who is in the way, or None."""
-        for name in EXCLUDES[kind]:
-            holder = self._try(name, self._oid, True)
-            if holder is not None:
-                self.admit(kind)
-                return holder
+        with self._mutex:
+            self._wanted.update(EXCLUDES[kind])
+            for name in EXCLUDES[kind]:
+                holder = self._try(name, self._oid, True)
+                if holder is not None:
+                    self.admit(kind)
+                    return holder
         return None
 
     def admit(self, kind: str) -> None:
-        """The end of :meth:`exclude`."""
-        for name in EXCLUDES[kind]:
-            self._release(name, self._oid, True)
+        """The end of :meth:`exclude`: nothing is let in that another worker still excludes."""
+        with self._mutex:
+            self._wanted.subtract(EXCLUDES[kind])
+            for name in EXCLUDES[kind]:
+                if self._wanted[name] <= 0:
+                    self._release(name, self._oid, True)
 
     def slot(self, actions: Sequence[Action]) -> None:
         """One of the server's slots for heavy work, where any of it is planned; deferred when others keep them all."""
@@ -143,8 +153,9 @@ class Locks:
             "SELECT count(*) AS held FROM pg_locks "
             "WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND pid = pg_backend_pid() AND classid = ANY(%s)"
         )
-        held = self.session.rows(statement, [list(CLASSES.values())])[0]["held"]
-        if held < len(self._held):
+        with self._mutex:
+            held, ours = self.session.rows(statement, [list(CLASSES.values())])[0]["held"], len(self._held)
+        if held < ours:
             raise Stopped(f"Stopped: the locks on {self._run.params['login_db']} were lost.")
 
     def close(self) -> None:

@@ -11,13 +11,13 @@ from typing import Any, Mapping, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core import records
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import settle
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import plan, preflight, read, summary, thresholds
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.apply import Site, act
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, BrakePolicy, brake_of
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.crew import act_all, by_table, cost_settings
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.history_of import (
     history_from,
     rates_of,
@@ -25,7 +25,9 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.history_of im
 )
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks, check_slots
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.site import Site
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import (
+    HOLDERS,
     OPERATIONS,
     RATES,
     SCOPES,
@@ -38,6 +40,8 @@ MODULE = "postgresql_maintenance"
 # Purposes of work, for which a preflight can be made: the lock and the module whose grants are needed.
 PURPOSES = {"maintenance": ("maintain", MODULE)}
 HEAVY = ("vacuum", "reindex")
+# The last two as the server limits them.
+RANGES = (("jobs", 1, 64), ("vacuum_cost_limit", 1, 10_000), ("vacuum_cost_delay", 0, 100))
 VERBS = {"vacuum": "vacuum", "analyze": "analyze", "reindex": "rebuild", "drop_index": "drop"}
 
 
@@ -57,6 +61,9 @@ def policy_spec() -> ArgumentSpec:
     }
     own = {name: {"type": options[name]["type"]} for name in thresholds.OPTIONS}
     options["max_window"] = {"type": "float"}
+    options["vacuum_cost_limit"] = {"type": "int"}
+    options["vacuum_cost_delay"] = {"type": "float"}
+    options["holders"] = {"type": "str", "choices": list(HOLDERS), "default": given.holders}
     options["scope"] = {"type": "str", "choices": list(SCOPES), "default": given.scope}
     options["thresholds"] = {
         "type": "list",
@@ -89,6 +96,9 @@ def policy_of(params: Mapping[str, Any]) -> Policy:
     check_slots(params)
     values = {one.name: params[one.name] for one in fields(Policy) if one.name != "overrides"}
     thresholds.check_values(values)
+    for name, least, most in RANGES:
+        if values[name] is not None and not least <= values[name] <= most:
+            raise BadInput(f"{name}: {values[name]} is not possible; give {least} to {most}.")
     overrides = thresholds.overrides_of(params["thresholds"])
     return Policy(**{**values, "operations": frozenset(params["operations"]), "overrides": overrides})
 
@@ -174,19 +184,18 @@ def _maintain(run: Run, policy: Policy, found: Found, stack: contextlib.ExitStac
     locks.slot([step.action for step in found.steps if step.kind in HEAVY])
     if run.check_mode or not any(step.action["status"] == "planned" for step in found.steps):
         return
-    worker = stack.enter_context(contextlib.closing(connect(run, "work", act=True)))
-    worker.control = control
-    site = Site(
-        run,
-        policy,
-        worker,
-        control,
-        locks,
-        brake,
-        preflight.same_server(run, server, fresh=preflight.IDENTITY_SECONDS),
-        found.rates,
-    )
-    act(site, found.steps)
+    same = preflight.same_server(run, server, fresh=preflight.IDENTITY_SECONDS)
+    workers = max(1, min(policy.jobs, len(by_table([step for step in found.steps if step.planned]))))
+    sites = []
+    for number in range(workers):
+        if number:  # a session answers one question at a time
+            control = stack.enter_context(contextlib.closing(connect(run, "watch")))
+            brake = stack.enter_context(contextlib.closing(Brake(run, control, brake_of(run.params))))
+        worker = stack.enter_context(contextlib.closing(connect(run, "work", act=True)))
+        worker.control = control
+        costs = cost_settings(worker, policy, workers)
+        sites.append(Site(run, policy, worker, control, locks, brake, same, found.rates, costs))
+    act_all(sites, found.steps)
 
 
 def scope(run: Run, session: Session) -> list[Table]:

@@ -25,6 +25,12 @@ class Step:
     index: Optional[Index] = None
     need: Need = field(default_factory=Need)
     oversize: bool = False
+    # Who makes it useless, or keeps it waiting, now.
+    held_by: str = ""
+    # Seconds that must be left when it ends.
+    reserve: float = 0.0
+    # That of its table, when it is not everybody's.
+    policy: Optional[Policy] = None
 
     @property
     def kind(self) -> str:
@@ -54,12 +60,15 @@ def key_of(action: Action) -> str:
     return f"{action['action']} {action['subject']}"
 
 
-def in_order(groups: Iterable[Sequence[Step]], history: History) -> list[list[Step]]:
-    """The steps of one table each, ordered: what nears the wraparound, what earlier runs had to leave, the worst."""
-    return sorted((list(group) for group in groups), key=lambda group: _rank(group, history))
+def in_order(groups: Iterable[Sequence[Step]], history: History, jobs: int = 1) -> list[list[Step]]:
+    """The steps of one table each, ordered: what nears the wraparound, what earlier runs had to leave, the worst.
+
+    Over several connections the longest goes before the worst, or it would be the last one to end.
+    """
+    return sorted((list(group) for group in groups), key=lambda group: _rank(group, history, jobs))
 
 
-def _rank(group: Sequence[Step], history: History) -> tuple[bool, int, float, str]:
+def _rank(group: Sequence[Step], history: History, jobs: int) -> tuple[bool, int, float, str]:
     urgent = any(step.need.urgent for step in group)
     left = max((history.deferred.get(step.key, 0) for step in group), default=0)
     worth = sum(
@@ -67,6 +76,8 @@ def _rank(group: Sequence[Step], history: History) -> tuple[bool, int, float, st
         for step in group
         for name in ("bytes_reclaimed", "bytes_reusable")
     )
+    if jobs > 1:
+        worth = sum(step.seconds for step in group if step.planned)
     return not urgent, -left, -worth, spell(group[0].table.schema, group[0].table.name)
 
 
@@ -76,7 +87,7 @@ def set_apart(steps: Iterable[Step], policy: Policy) -> None:
     for step in steps:
         if longest is None or not step.planned or step.need.urgent:
             continue
-        if step.seconds > longest:
+        if step.seconds + step.reserve > longest:
             step.oversize = True
             needs = f"it needs about {duration(step.seconds)}, and no window is longer than {duration(longest)}"
             records.skip(step.action, needs)
@@ -91,11 +102,21 @@ def fit(steps: Iterable[Step], left: Optional[float], rates: Optional[Mapping[st
         if left is None or not step.planned or step.need.urgent:
             continue
         seconds = step.seconds_at(rates or {})
-        if seconds > left:
-            records.defer(step.action, f"it needs about {duration(seconds)}, {duration(max(left, 0))} are left")
+        if seconds + step.reserve > left:
+            kept = f" and {duration(step.reserve)} to clean up" if step.reserve else ""
+            needed = f"it needs about {duration(seconds)}{kept}, {duration(max(left, 0))} are left"
+            records.defer(step.action, needed)
         else:
             left -= seconds
     return left
+
+
+def fit_all(groups: Sequence[Sequence[Step]], left: Optional[float], jobs: int) -> None:
+    """:func:`fit_group` for all: each group goes to the connection that is free first, as in the work itself."""
+    free = [left] * jobs
+    for group in groups:
+        most = max(range(jobs), key=lambda number: free[number] or 0.0)
+        free[most] = fit_group(group, free[most])
 
 
 def fit_group(group: Sequence[Step], left: Optional[float]) -> Optional[float]:

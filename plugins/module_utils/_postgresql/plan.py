@@ -12,7 +12,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core import records
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import costs, needs, types
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import is_leftover, spell
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.needs import Need
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step, fit_group, in_order, set_apart
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step, fit, fit_all, in_order, set_apart
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Index, Policy, State, Table
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.thresholds import policy_for
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import duration, size
@@ -45,9 +45,10 @@ def plan(state: State, policy: Policy, left: Optional[float]) -> list[Step]:
         set_apart(steps, policy)
         if steps:
             groups.append(steps)
-    ordered = [drops, *in_order(groups, state.history)]
-    for group in ordered:
-        left = fit_group(group, left)
+    left = fit(drops, left)
+    ordered = in_order(groups, state.history, policy.jobs)
+    fit_all(ordered, left, policy.jobs)
+    ordered = [drops, *ordered]
     return [step for group in ordered for step in group]
 
 
@@ -118,8 +119,10 @@ def _table_steps(table: Table, state: State, policy: Policy, leaves: Sequence[Ta
         action = types.VACUUM.plan(subject, reason, predicted=predicted, before=before)
         if vacuum.held:
             action["predicted"]["held_by"] = vacuum.held
+        if vacuum.held and policy.holders == "skip":
             records.defer(action, f"nothing can be removed while {vacuum.held} is open")
-        steps.append(Step(action, table, need=replace(vacuum, analyze=both)))
+        need = replace(vacuum, analyze=both)
+        steps.append(Step(action, table, need=need, held_by=vacuum.held, policy=policy))
         if both:
             return steps
     if stats.reason:
@@ -152,12 +155,13 @@ def _index_steps(index: Index, table: Table, state: State, policy: Policy) -> li
         action = types.REINDEX.plan(subject, need.reason, predicted=predicted, before={**before, "bloat": need.bloat})
     else:
         return []
-    step = Step(action, table, index, need)
-    _hold_back(step, index, table, state)
+    step = Step(action, table, index, need, policy=policy)
+    step.reserve = policy.cleanup_reserve if step.kind == "reindex" else 0.0
+    _hold_back(step, index, table, state, policy)
     return [step]
 
 
-def _hold_back(step: Step, index: Index, table: Table, state: State) -> None:
+def _hold_back(step: Step, index: Index, table: Table, state: State, policy: Policy) -> None:
     """What stands against touching an index now."""
     action = step.action
     if index.builder is not None:
@@ -171,8 +175,11 @@ def _hold_back(step: Step, index: Index, table: Table, state: State) -> None:
         return
     for blocker in state.blockers:
         if not blocker.tables or blocker.tables & {table.oid, index.oid}:
-            records.defer(action, f"it would wait for {blocker.what}, open for {duration(blocker.age)}")
-            return
+            step.held_by = blocker.what
+            if policy.holders == "skip":
+                records.defer(action, f"it would wait for {blocker.what}, open for {duration(blocker.age)}")
+                return
+            break
     room = costs.copy_bytes(index)
     if step.kind == "reindex" and state.disk_free is not None and state.disk_free < room:
         records.defer(action, f"a copy needs {size(room)} of disk, {size(state.disk_free)} are free")

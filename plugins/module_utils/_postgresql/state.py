@@ -113,6 +113,8 @@ class State:
 RATES: Mapping[str, float] = {"vacuum": 50e6, "analyze": 50e6, "reindex": 60e6}
 OPERATIONS = ("vacuum", "analyze", "reindex", "drop_index")
 SCOPES = ("due", "all")
+# What becomes of work that somebody's old transaction makes useless, or would keep waiting.
+HOLDERS = ("skip", "wait", "report")
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,13 @@ class Policy:
     max_transaction_age: float = 60.0
     lock_timeout: float = 2.0
     scope: str = "due"
+    jobs: int = 1
+    # Of all connections together; None: the server's.
+    vacuum_cost_limit: Optional[int] = None
+    vacuum_cost_delay: Optional[float] = None
+    cleanup_reserve: float = 15.0
+    holders: str = "skip"
+    holders_wait: float = 600.0
     # Seconds that the longest window lasts; None: nobody knows.
     max_window: Optional[float] = None
     overrides: tuple[Override, ...] = ()

@@ -59,7 +59,7 @@ def _nothing(state: State, policy: Policy) -> list[str]:
 
 def warnings(state: State, policy: Policy, steps: Sequence[Step]) -> list[Check]:
     """What needs a person: actions that no window is long enough for, and those that are left again and again."""
-    found = []
+    found = _holders(policy, steps)
     for step in steps:
         subject = str(step.action["subject"])
         if step.oversize and policy.max_window is not None:
@@ -73,6 +73,23 @@ def warnings(state: State, policy: Policy, steps: Sequence[Step]) -> list[Check]
                 types.DEFERRED(subject, times, warn=OFTEN, summary=text, advice=advice, action=step.kind, reason=why)
             )
     return found
+
+
+def _holders(policy: Policy, steps: Sequence[Step]) -> list[Check]:
+    """Who makes work useless, or would keep it waiting."""
+    held: dict[str, list[str]] = {}
+    for step in steps:
+        if step.held_by:
+            held.setdefault(step.held_by, []).append(step.key)
+    what = {"skip": "it is left", "wait": "it waits", "report": "it is done all the same"}[policy.holders]
+    advice = "End it, or let its owner end it: a forgotten transaction, a slot nobody reads, a prepared transaction."
+    return [
+        types.HOLDERS(
+            holder, len(keys), warn=1, advice=advice, actions=", ".join(keys[:20]), policy=policy.holders,
+            summary=f"{count(len(keys), 'action')} cannot do what it should while {holder} is open; {what}.",
+        )
+        for holder, keys in held.items()
+    ]  # fmt: skip
 
 
 def _oversize(step: Step, subject: str, longest: float) -> Check:

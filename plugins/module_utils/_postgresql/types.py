@@ -35,6 +35,7 @@ SIZE = CheckType("postgresql_size", "bytes", None, ("databases_bytes",))
 DISK = CheckType("postgresql_disk", "ratio", "above", ("used_bytes", "capacity_bytes", "wal_bytes"))
 CACHE = CheckType("postgresql_cache_hits", "ratio", "below", ("blocks",))
 OVERSIZE = CheckType("postgresql_maintenance_oversize", "seconds", "above", ("action",))
+HOLDERS = CheckType("postgresql_maintenance_holders", "count", "above", ("actions", "policy"))
 DEFERRED = CheckType("postgresql_maintenance_deferred", "count", "above", ("action", "reason"))
 
 # What is left behind (invalid_index), held (held_by) or overrun stands in the action's after.
@@ -44,7 +45,7 @@ _TABLE = (
 )  # fmt: skip
 _INDEX = (
     "seconds", "bytes", "bytes_reclaimed", "bloat", "method", "confidence", "invalid_index", "rate",
-    "disk_bytes", "rows", "threshold", *brake.MEASURES,
+    "disk_bytes", "rows", "threshold", "held_by", *brake.MEASURES,
 )  # fmt: skip
 VACUUM = ActionType(
     "vacuum", "maintain",

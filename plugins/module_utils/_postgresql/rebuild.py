@@ -1,0 +1,76 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Act on indexes: rebuilt and dropped concurrently only, and what an interrupted rebuild leaves removed at once."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ansible_collections.day2.ops.plugins.module_utils._core import records
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import Deferred, OpsError
+from ansible_collections.day2.ops.plugins.module_utils._postgresql import read, trouble, types
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import compose
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.history_of import raised_to
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.leftovers import Leftovers
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.site import Site, patient, quoted, seconds_since
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Index
+
+
+def reindex(site: Site, step: Step) -> None:
+    index = _index(step)
+    debris = Leftovers(site.control, step.table.oid)
+    began = time.monotonic()
+    statement = compose("REINDEX INDEX CONCURRENTLY {index}", index=(index.schema, index.name))
+    view = "pg_stat_progress_create_index"
+    try:
+        # What an interrupted rebuild leaves is dropped before the deadline, not after it.
+        warnings = patient(site, step, statement, view, lambda: not debris.found(), site.policy.cleanup_reserve)
+    except OpsError as error:
+        _clean(site, step, debris, error)
+        raise
+    now = [one for one in read.read_indexes(site.control, [step.table]) if one.name == index.name]
+    if not now or now[0].oid == index.oid or not now[0].valid:
+        records.fail(step.action, "the server skipped it" + quoted(warnings))
+        return
+    reclaimed = index.bytes - now[0].bytes
+    after: dict[str, Any] = {
+        "seconds": seconds_since(began),
+        "bytes": now[0].bytes,
+        "bytes_reclaimed": reclaimed,
+        "rows": now[0].rows,
+    }
+    raised = raised_to(index.bytes, reclaimed, step.need.bloat)
+    if raised is not None:
+        after["threshold"] = raised
+    records.finish(step.action, types.REINDEX.measured(after))
+
+
+def _clean(site: Site, step: Step, debris: Leftovers, error: OpsError) -> None:
+    """Drop what the interrupted rebuild left, or record it as its cost; the next run removes it."""
+    try:
+        names = debris.found(final=True)
+        if names and isinstance(error, (Deferred, trouble.SqlError)):
+            names = debris.drop(site.worker, names)
+    except OpsError:
+        names = [(step.index.schema, f"{step.index.name}_ccnew")] if step.index else []
+    if names:
+        step.action["after"] = types.REINDEX.measured({"invalid_index": ", ".join(name for _schema, name in names)})
+
+
+def drop_index(site: Site, step: Step) -> None:
+    index = _index(step)
+    began = time.monotonic()
+    statement = compose("DROP INDEX CONCURRENTLY {index}", index=(index.schema, index.name))
+    # A drop that was ended half-way is simply tried again.
+    patient(site, step, statement, "", lambda: True, 0.0)
+    after = {"seconds": seconds_since(began), "bytes": 0, "bytes_reclaimed": index.bytes}
+    records.finish(step.action, types.DROP_INDEX.measured(after))
+
+
+def _index(step: Step) -> Index:
+    if step.index is None:
+        raise AssertionError(f"Contract violation: {step.action['action']} was planned without an index")
+    return step.index
