@@ -15,7 +15,11 @@ from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import preflight
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote, spell
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.trouble import QUERY_CANCELED, SqlError
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.trouble import (
+    INSUFFICIENT_PRIVILEGE,
+    QUERY_CANCELED,
+    SqlError,
+)
 from ansible_collections.day2.ops.plugins.module_utils._retention import (
     obstacles,
     parts,
@@ -26,7 +30,14 @@ from ansible_collections.day2.ops.plugins.module_utils._retention import (
 )
 from ansible_collections.day2.ops.plugins.module_utils._retention.policy import interval
 from ansible_collections.day2.ops.plugins.module_utils._retention.reach import Links
-from ansible_collections.day2.ops.plugins.module_utils._retention.state import Due, Found, Partition, Policy, Relation
+from ansible_collections.day2.ops.plugins.module_utils._retention.state import (
+    Due,
+    Found,
+    Obstacle,
+    Partition,
+    Policy,
+    Relation,
+)
 
 MODULE = "postgresql_retention"
 COUNT_SECONDS = 300.0
@@ -69,7 +80,9 @@ def find(run: Run, session: Session, policies: Sequence[Policy]) -> list[Found]:
         hashes = session.rows(_KNOWN, [run.target, [policy.hash for policy in policies]])
         known = {row["hash"] for row in hashes}
         found = [replace(one, known=one.policy.hash in known) for one in found]
-        return [_measured(run, session, one, is_young, links) for one, is_young in zip(found, young)]
+        found = [_measured(run, session, one, is_young, links) for one, is_young in zip(found, young)]
+        emptied = {member for one in found for member in links.family(one.relation.oid)}
+        return [replace(one, obstacles=(*one.obstacles, *_referenced(session, one, links, emptied))) for one in found]
 
 
 def read_cutoff(session: Session, policy: Policy, now: datetime) -> tuple[Optional[datetime], bool]:
@@ -104,6 +117,27 @@ def _measured(run: Run, session: Session, one: Found, young: bool, links: Links)
     due, whole = count(session, policy, relation, one.cutoff, whole, links)
     stand += obstacles.limits(policy, relation, due, young)
     return replace(one, relation=relation, due=due, obstacles=tuple(stand), partitions=whole)
+
+
+def _referenced(session: Session, one: Found, links: Links, emptied: set[int]) -> list[Obstacle]:
+    """Tables that still reference rows which are due and keep them, but for those in which this run deletes too."""
+    policy, relation, stand = one.policy, one.relation, []
+    session.configure(**predicate.settings(policy, relation))
+    for reference in links.referring(relation.oid) if one.due.rows else []:
+        if reference.action not in (reach.NO_ACTION, reach.RESTRICT) or reference.table in emptied:
+            continue
+        child = reach.read_name(session, reference.table)
+        statement = predicate.still_referenced(policy, relation, one.cutoff, child, reference.pairs)
+        try:
+            kept = session.rows(statement, timeout=COUNT_SECONDS)[0]["found"]
+        except SqlError as error:
+            # Whoever may not read that table learns it from the delete.
+            if error.sqlstate not in (INSUFFICIENT_PRIVILEGE, QUERY_CANCELED):
+                raise
+            kept = False
+        if kept:
+            stand.append(obstacles.referenced(links, reference))
+    return stand
 
 
 def count(

@@ -121,6 +121,13 @@ def references(links: Links, reached: Reach) -> list[Obstacle]:
     return found
 
 
+def referenced(links: Links, one: Reference) -> Obstacle:
+    """Rows that are due and that the server will not delete."""
+    child, parent = f"{links.names[one.table]} ({one.columns})", links.names[one.target]
+    text = f"rows of {parent} that are due are still referenced by {child}, so the server refuses to delete them"
+    return Obstacle("", f"{text}; name them in protect, or let a policy for {links.names[one.table]} go first.")
+
+
 def hooked(links: Links, relation: Relation, hooks: Sequence[Hook]) -> list[Obstacle]:
     """The users' triggers and rules, and publications."""
     subject = _subject(relation)

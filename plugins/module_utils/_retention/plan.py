@@ -24,6 +24,8 @@ COMPRESSED = 0.3
 CHUNK_BYTES = 64 << 20
 # Below this nothing is begun: a chunk has to be copied whole before the first row goes.
 LEAST_SECONDS = 30.0
+# A table may be referenced by thousands.
+MOST_TOLD = 20
 NEEDS_APPROVAL = "needs an approved plan: this policy has not run here as it is"
 
 
@@ -117,12 +119,15 @@ def _rows(found: Sequence[Found]) -> int:
 
 
 def _refuse_obstacles(found: Sequence[Found]) -> None:
-    texts = [
-        f"policies[{one.policy.name}]: {obstacle.text}"
-        for one in found
-        for obstacle in one.obstacles
-        if not obstacle.name or obstacle.name not in one.policy.accept
-    ]
+    texts: list[str] = []
+    for one in found:
+        by_name: dict[str, list[str]] = {}
+        for obstacle in one.obstacles:
+            if not obstacle.name or obstacle.name not in one.policy.accept:
+                by_name.setdefault(obstacle.name, []).append(f"policies[{one.policy.name}]: {obstacle.text}")
+        for name, some in by_name.items():
+            more = len(some) - MOST_TOLD
+            texts += [*some[:MOST_TOLD], *([f"And {amount(more)} more of {name}."] if more > 0 else [])]
     if texts:
         raise Refused("Failed to start retention: " + " ".join(texts))
 

@@ -118,6 +118,25 @@ def counting(relation: Relation, condition: Any, *, by_part: bool = False) -> An
     )
 
 
+def still_referenced(
+    policy: Policy,
+    relation: Relation,
+    cutoff: Optional[datetime],
+    child: tuple[str, str],
+    pairs: Sequence[tuple[str, str]],
+) -> Any:
+    """A statement that says whether rows of ``child`` reference rows that are due."""
+    from psycopg2 import sql
+
+    return _sql(
+        "SELECT EXISTS (SELECT FROM {} AS t WHERE {} AND EXISTS (SELECT FROM {} AS day2_c WHERE {})) AS found",
+        table(relation),
+        due(policy, relation, cutoff),
+        sql.Identifier(*child),
+        _equal("day2_c", [ours for ours, _theirs in pairs], [theirs for _ours, theirs in pairs]),
+    )
+
+
 def anything() -> Any:
     return _sql("true")
 

@@ -12,11 +12,13 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect impor
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
 
 CASCADE, SET_NULL, SET_DEFAULT = "c", "n", "d"
+NO_ACTION, RESTRICT = "a", "r"
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A foreign key from ``table`` to ``target``. ``parent``: the one of the whole table, where this is of a part."""
+    """A foreign key from ``table`` to ``target``. ``parent``: the one of the whole table, where this is of a part.
+    ``pairs``: its columns, each with the one that it references; ``columns``: as people read them."""
 
     oid: int
     name: str
@@ -26,6 +28,7 @@ class Reference:
     parent: int = 0
     columns: str = ""
     indexed: bool = True
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,10 @@ SELECT k.oid::bigint, k.conname AS name, k.conrelid::bigint AS table, k.confreli
        (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY o.place)
           FROM unnest(k.conkey) WITH ORDINALITY o(number, place)
           JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = o.number) AS columns,
+       (SELECT array_agg(ARRAY[a.attname::text, b.attname::text] ORDER BY o.place)
+          FROM unnest(k.conkey, k.confkey) WITH ORDINALITY o(number, other, place)
+          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = o.number
+          JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = o.other) AS pairs,
        EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
                 WHERE i.indrelid = k.conrelid AND i.indisvalid AND m.amname IN ('btree', 'hash')
                   AND (i.indpred IS NULL OR pg_get_expr(i.indpred, i.indrelid) = (
@@ -148,7 +155,10 @@ SELECT c.oid::bigint FROM pg_class c
 
 def read_links(session: Session, tables: Iterable[int]) -> Links:
     """Of the whole database: what references what, and how tables are parted. ``tables`` are named in any case."""
-    references = tuple(Reference(**row) for row in session.rows(_REFERENCES))
+    references = tuple(
+        Reference(**{**row, "pairs": tuple((ours, theirs) for ours, theirs in row["pairs"])})
+        for row in session.rows(_REFERENCES)
+    )
     parts: dict[int, tuple[int, ...]] = {}
     for row in session.rows(_PARTS):
         parts[row["table"]] = (*parts.get(row["table"], ()), row["part"])
@@ -157,6 +167,12 @@ def read_links(session: Session, tables: Iterable[int]) -> Links:
     wanted |= {member for table in wanted for member in links.family(table)}
     names = {row["oid"]: spell(row["schema"], row["name"]) for row in session.rows(_NAMES, [list(wanted)])}
     return Links(references, parts, names)
+
+
+def read_name(session: Session, table: int) -> tuple[str, str]:
+    """Schema and name of a table."""
+    row = session.rows(_NAMES, [[table]])[0]
+    return row["schema"], row["name"]
 
 
 def read_hooks(session: Session, reached: Reach) -> list[Hook]:

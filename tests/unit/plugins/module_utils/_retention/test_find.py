@@ -356,6 +356,28 @@ def test_what_a_delete_reaches(place: Place) -> None:
     assert names(place.one(table="friend", column="event", keep_last=1, per=["event"])) == [""]
 
 
+def test_rows_that_the_server_will_not_let_go(place: Place) -> None:
+    place.sql(
+        EVENTS,
+        "ALTER TABLE events ADD UNIQUE (kind, id)",
+        'CREATE TABLE "100%" (id bigint PRIMARY KEY, "A b" text, at timestamptz, event bigint,'
+        ' FOREIGN KEY ("A b", event) REFERENCES events (kind, id))',
+        'CREATE INDEX ON "100%" (event, "A b")',
+        "INSERT INTO \"100%\" VALUES (1, 'a', now(), 10), (2, NULL, now(), 96)",
+    )
+    assert names(place.one(older_than="90d")) == []
+    place.sql("INSERT INTO \"100%\" VALUES (3, 'a', '2020-01-01', 96)")
+    found = place.one(older_than="90d")
+    assert names(found) == [""]
+    assert 'still referenced by public."100%" ("A b", event), so the server refuses' in text(found, "")
+    assert names(place.one(older_than="90d", protect='SELECT event AS id FROM "100%"')) == []
+    # Its own policy deletes there first.
+    both = place.find(policy(older_than="90d"), policy(name="c", table='"100%"', older_than="90d"))
+    assert [names(one) for one in both] == [[], []]
+    place.database.execute('REVOKE SELECT ON "100%" FROM day2_retention')
+    assert names(place.one(older_than="90d")) == []
+
+
 def test_references_of_partitioned_tables_are_told_once(place: Place) -> None:
     place.sql(
         "CREATE TABLE logs (id bigint, at timestamptz, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)",

@@ -167,6 +167,12 @@ def test_obstacles_are_refused_all_at_once_unless_accepted_by_name() -> None:
         planned(found(obstacles=stand[1:], options={"accept": frozenset(ACCEPTABLE) - {"cascade"}}))
 
 
+def test_a_few_thousand_obstacles_are_not_all_told() -> None:
+    with pytest.raises(Refused) as refused:
+        planned(found(obstacles=tuple(Obstacle("cascade", f"number {number}.") for number in range(3000))))
+    assert str(refused.value).endswith("policies[logs]: number 19. And 2 980 more of cascade.")
+
+
 def test_a_policy_that_never_ran_here_needs_an_approved_plan() -> None:
     new, old = found(known=False), found(2, "old")
     with pytest.raises(Refused, match=r"policies\[logs\] needs an approved plan: .*ops_plan_out, ops_plan_in"):
@@ -239,6 +245,7 @@ def test_every_obstacle_is_one_sentence() -> None:
         *obstacles.nameless(links, hooks[-1:], frozenset({2})),
         *obstacles.limits(replace(POLICY, max_rows=1), RELATION, Due(9, 0, 10.0), True),
         obstacles.unordered(POLICY, RELATION),
+        obstacles.referenced(links, crossed[0]),
     ]
     assert {one.name for one in stand} == {"", *ACCEPTABLE}
     for one in stand:
