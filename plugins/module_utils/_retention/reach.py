@@ -138,11 +138,15 @@ SELECT 'rule', r.rulename, r.ev_class::bigint, r.ev_type = '4', r.ev_type = '2'
  WHERE r.ev_class = ANY(%(tables)s::oid[]) AND r.ev_type IN ('2', '4') AND r.ev_enabled IN ('O', 'A')
  ORDER BY 3, 1, 2
 """
+# A partition may be published through the table that it is of.
 _PUBLICATIONS = """
-SELECT c.oid::bigint AS table, p.pubname AS name, p.pubdelete AS deletes, p.pubupdate AS updates
-  FROM pg_publication_tables v JOIN pg_publication p ON p.pubname = v.pubname
-  JOIN pg_namespace n ON n.nspname = v.schemaname JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = v.tablename
- WHERE c.oid = ANY(%s::oid[]) AND (p.pubdelete OR p.pubupdate) ORDER BY 1, 2
+SELECT DISTINCT x.oid::bigint AS table, p.pubname AS name, p.pubdelete AS deletes, p.pubupdate AS updates
+  FROM unnest(%(tables)s::oid[]) AS x(oid)
+ CROSS JOIN LATERAL (SELECT x.oid AS published UNION SELECT relid::oid FROM pg_partition_ancestors(x.oid)) AS above
+  JOIN pg_class c ON c.oid = published JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_publication_tables v ON v.schemaname = n.nspname AND v.tablename = c.relname
+  JOIN pg_publication p ON p.pubname = v.pubname
+ WHERE (c.oid = x.oid OR c.oid <> ALL(%(tables)s::oid[])) AND (p.pubdelete OR p.pubupdate) ORDER BY 1, 2
 """
 # Rows of these cannot be named to a subscriber.
 _NAMELESS = """
@@ -179,7 +183,7 @@ def read_hooks(session: Session, reached: Reach) -> list[Hook]:
     """The users' triggers and rules, and publications (kind ``publication``), on the tables that are reached."""
     tables = [*reached.deletes, *reached.updates]
     hooks = [Hook(**row) for row in session.rows(_HOOKS, {"tables": tables})]
-    hooks += [Hook("publication", **row) for row in session.rows(_PUBLICATIONS, [tables])]
+    hooks += [Hook("publication", **row) for row in session.rows(_PUBLICATIONS, {"tables": tables})]
     return [
         one
         for one in hooks

@@ -18,6 +18,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.deadline import Dea
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused
 from ansible_collections.day2.ops.plugins.module_utils._core.liveness import Liveness
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
+from ansible_collections.day2.ops.plugins.module_utils._postgresql import preflight
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.spec import postgresql_spec
 from ansible_collections.day2.ops.plugins.module_utils._retention import find as finding
@@ -427,6 +428,25 @@ def test_publications(place: Place) -> None:
 
 
 @majors(14, 18)
+def test_publications_of_partitioned_tables(place: Place) -> None:
+    place.sql(
+        "CREATE TABLE logs (id bigint, at timestamptz, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)",
+        "CREATE TABLE logs_1 PARTITION OF logs FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')",
+        "CREATE TABLE logs_2 PARTITION OF logs FOR VALUES FROM ('2021-01-01') TO ('2022-01-01')",
+        "CREATE TABLE others (id bigint PRIMARY KEY, at timestamptz)",
+    )
+    for how, whole in (("false", ["publication"] * 2), ("true", ["publication"])):
+        place.database.execute(f"CREATE PUBLICATION p FOR TABLE logs WITH (publish_via_partition_root = {how})")
+        assert names(place.one(table="logs", older_than="1y")) == whole
+        assert names(place.one(table="logs_1", older_than="1y")) == ["publication"]
+        assert names(place.one(table="others", older_than="1y")) == []
+        place.sql("ALTER TABLE logs_2 REPLICA IDENTITY NOTHING")
+        assert "public.logs_2 has no replica identity" in text(place.one(table="logs", older_than="1y"), "")
+        place.sql("ALTER TABLE logs_2 REPLICA IDENTITY DEFAULT")
+        place.database.execute("DROP PUBLICATION p")
+
+
+@majors(14, 18)
 def test_partitions_that_go_as_a_whole(place: Place) -> None:
     place.sql(
         "CREATE TABLE logs (id bigint, at timestamptz, n int, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)",
@@ -486,6 +506,23 @@ def test_grants_are_looked_at_before_anything_is_read(place: Place) -> None:
     place.database.execute("CREATE TABLE secret (id bigint)")
     with pytest.raises(Refused, match=r"policies\[p\]\.protect: permission denied for table secret; let an admin"):
         place.one(older_than="90d", protect="SELECT id FROM secret")
+
+
+@majors(14, 18)
+def test_what_a_restore_needs(place: Place) -> None:
+    place.sql(EVENTS)
+    (oid,) = place.database.execute("SELECT 'events'::regclass::oid::bigint")[0]
+    with closing(connect(run_of(place.database), "watch")) as session:
+        check = preflight.grants_check(session, "postgresql_retention_restore", "postgres", [oid])
+        assert check["advice"] == "GRANT INSERT ON TABLE public.events TO day2_retention;"
+        name = place.database.name
+        place.database.execute(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC")
+        demo.let_retain(place.database.postgres, name, [("public", "events")], restore=True)
+        check = preflight.grants_check(session, "postgresql_retention_restore", "postgres", [oid])
+        assert check["advice"] == f"GRANT TEMPORARY ON DATABASE {name} TO day2_retention;"
+        place.database.execute(check["advice"])
+        check = preflight.grants_check(session, "postgresql_retention_restore", "postgres", [oid])
+        assert check["status"] == "ok"
 
 
 def test_a_policy_is_known_when_it_ran_on_this_target_as_it_is(place: Place) -> None:
