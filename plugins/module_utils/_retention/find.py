@@ -75,8 +75,7 @@ def find(run: Run, session: Session, policies: Sequence[Policy]) -> list[Found]:
             referrers = links.referenced_by(relation.oid)
             found.append(Found(policy, relation, cutoff, Due(), partitions=whole, referenced_by=referrers))
             young.append(is_young)
-        owned = [oid for one in found if one.policy.partitions for oid in (one.relation.oid, *_oids(one.partitions))]
-        preflight.require_grants(run, session, MODULE, relations, [], owned)
+        preflight.require_grants(run, session, MODULE, relations, [], _owned(found))
         hashes = session.rows(_KNOWN, [run.target, [policy.hash for policy in policies]])
         known = {row["hash"] for row in hashes}
         found = [replace(one, known=one.policy.hash in known) for one in found]
@@ -206,5 +205,7 @@ def _own_settings(session: Session) -> Iterator[None]:
             session.configure(**{row["name"]: row["setting"] for row in before})
 
 
-def _oids(partitions: Sequence[Partition]) -> list[int]:
-    return [one.oid for one in partitions]
+def _owned(found: Sequence[Found]) -> list[int]:
+    """The tables that only their owner can detach and drop, or detach from."""
+    parted = [one for one in found if one.policy.partitions and one.relation.kind == "p"]
+    return [oid for one in parted for oid in (one.relation.oid, *(part.oid for part in one.partitions))]

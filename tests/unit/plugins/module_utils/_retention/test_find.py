@@ -485,8 +485,14 @@ def test_partitions_that_go_as_a_whole(place: Place) -> None:
         assert [(one.name, one.pending) for one in found.partitions] == [("logs_old", True), ("Logs'21", False)]
         assert (found.due.rows, found.due.apart) == (25, 20)
         assert place.one(table="logs", older_than="90d").partitions == ()
+        place.database.execute("CREATE TABLE logs_rest PARTITION OF logs DEFAULT")
+        with pytest.raises(Exception, match=r"default partition|pending"):
+            place.sql('ALTER TABLE logs DETACH PARTITION "Logs\'21" CONCURRENTLY')
+        assert place.one(**given).partitions == ()
     finally:
         place.database.execute("REVOKE orchestrator FROM day2_retention")
+    place.sql("CREATE TABLE whole (id int PRIMARY KEY, at timestamptz)")
+    assert place.one(table="whole", older_than="90d", partitions=True).partitions == ()
 
 
 @majors(14, 18)
