@@ -11,8 +11,9 @@ from typing import Any, Callable, Optional, Sequence
 from ansible_collections.day2.ops.plugins.module_utils._core import records
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import Deferred, OpsError, Stopped, Unreachable
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import needs, read, rebuild, trouble, types
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.care import read_at_work
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, compose
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step, fit
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step, fit, leave_at_work
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.site import (
     Site,
     await_holders,
@@ -63,6 +64,10 @@ def _one(site: Site, step: Step) -> None:
         site.same_server()
         site.brake.clear()
         await_holders(site, step)
+        if not step.need.urgent:
+            leave_at_work(step, read_at_work(site.control, site.own))
+        if not step.planned:
+            return
         holder = site.locks.exclude(step.kind)
         if holder is not None:
             records.defer(step.action, holder)

@@ -47,3 +47,21 @@ def useful_by_width(rows: float, width: float, widest: int, nulls: bool, fillfac
     row_bytes = math.ceil((header + width) / 8) * 8 + 8 + 4
     leaves = rows * row_bytes / USABLE_BYTES / achievable(row_bytes, fillfactor)
     return float(leaves * (1 + INNER_SHARE) + 2) * PAGE_BYTES
+
+
+def useful_by_rows(rows: float, row_bytes: float) -> float:
+    """Bytes of a table without bloat, from its rows and the bytes that each one takes with all that belongs to it."""
+    return math.ceil(max(0.0, rows) * row_bytes / PAGE_BYTES) * float(PAGE_BYTES)
+
+
+def row_bytes_by_width(width: float, nulls: bool, columns: int, fillfactor: int) -> float:
+    """Bytes that a row takes in a fresh table, from the average width of its values.
+
+    Careful the other way round than for indexes: padding between columns is left out, so that this is rather too
+    little, and a table whose statistics were lost is rather vacuumed once in vain than never.
+    """
+    header = 23 + (math.ceil(columns / 8) if nulls else 0)
+    tuple_bytes = math.ceil(header / 8) * 8 + math.ceil(width / 8) * 8 + 4
+    usable = (PAGE_BYTES - 24) * max(10, min(fillfactor, 100)) / 100
+    fitting = max(1, int(usable // tuple_bytes))
+    return PAGE_BYTES / fitting

@@ -14,8 +14,16 @@ from ansible_collections.day2.ops.plugins.module_utils._core.argspec import Argu
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import settle
-from ansible_collections.day2.ops.plugins.module_utils._postgresql import plan, preflight, read, summary, thresholds
+from ansible_collections.day2.ops.plugins.module_utils._postgresql import (
+    lost,
+    plan,
+    preflight,
+    read,
+    summary,
+    thresholds,
+)
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, BrakePolicy, brake_of
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.care import read_care
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.crew import act_all, by_table, cost_settings
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.history_of import (
@@ -31,6 +39,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import 
     OPERATIONS,
     RATES,
     SCOPES,
+    History,
     Policy,
     State,
     Table,
@@ -175,10 +184,10 @@ def _maintain(run: Run, policy: Policy, found: Found, stack: contextlib.ExitStac
     found.checks[-1] = preflight.require_grants(run, control, MODULE, tables, found.checks)
     history = history_from(run.params["history"])
     found.rates = rates_of(history, run.params["throughput"])
-    state = find(run, policy, control, tables, found.rates, brake.disk_free(), own=[control.pid, locks.session.pid])
+    state = find(run, policy, control, tables, history, brake.disk_free(), locks.session)
     if run.check_mode:
         state = plan.obstructed(state, {kind: holder for kind in OPERATIONS if (holder := locks.exclude(kind))})
-    found.state = plan.assume(replace(state, history=history), run.params["assume_actions"])
+    found.state = plan.assume(replace(state, rates=found.rates), run.params["assume_actions"])
     found.steps = plan.plan(found.state, policy, run.deadline.left())
     settle(run, [step.action for step in found.steps])
     locks.slot([step.action for step in found.steps if step.kind in HEAVY])
@@ -210,23 +219,25 @@ def find(
     policy: Policy,
     session: Session,
     tables: list[Table],
-    rates: Mapping[str, float],
+    history: History,
     disk_free: Optional[float],
-    own: list[int],
+    locks: Session,
 ) -> State:
     """The state of the tables in scope."""
     run.deadline.check()
-    probe = run.params["index_probe_bytes"]
-    tables = read.recount(session, tables, probe)
+    own = [session.pid, locks.pid]
+    probe, best = run.params["index_probe_bytes"], history.bytes_per_row
+    tables = lost.recount(session, tables, probe, best)
     indexes = read.read_indexes(session, tables)
     if "reindex" in policy.operations:
-        indexes = read.measure(session, tables, indexes, thresholds.smallest_index(policy), probe)
+        indexes = read.measure(session, tables, indexes, thresholds.smallest_index(policy), probe, best)
     return State(
         version=session.version,
         tables=tuple(tables),
         indexes=tuple(indexes),
         holders=tuple(read.read_holders(session, own)),
         blockers=tuple(read.read_blockers(session, own, policy.max_transaction_age)),
-        rates=rates,
         disk_free=disk_free,
+        history=history,
+        care=read_care(session, locks, run.params["login_db"], own, tables),
     )

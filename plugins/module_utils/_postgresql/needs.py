@@ -12,6 +12,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, percent
 
 LOST = "the server's statistics of it were lost, so its dead and changed rows are unknown"
+CARE = 0.1
 ASKED = "nothing calls for it; it was asked for (scope: all)"
 
 
@@ -47,7 +48,7 @@ def vacuum(table: Table, policy: Policy, holders: Sequence[Holder]) -> Need:
     if table.xid_age >= policy.freeze_age or table.mxid_age >= policy.freeze_mxid_age:
         return _freeze(table, policy, holders)
     if table.lost:
-        return Need(LOST)
+        return _by_size(table, policy)
     share = percent(policy.vacuum_dead_ratio)
     if many_dead(table.live, table.dead, policy):
         total = table.live + table.dead
@@ -62,6 +63,21 @@ def vacuum(table: Table, policy: Policy, holders: Sequence[Holder]) -> Need:
 
 def _asked(policy: Policy) -> Need:
     return Need(ASKED) if policy.scope == "all" else Need()
+
+
+def _by_size(table: Table, policy: Policy) -> Need:
+    """Due when nobody can tell, or when the table is larger than its rows need."""
+    if table.useful_bytes is None:
+        return Need(LOST)
+    share = 1 - table.useful_bytes / table.bytes if table.bytes else 0.0
+    # As many rows as would fit into what is too much.
+    rows = table.rows * share / (1 - share) if share < 1 else float(policy.vacuum_min_dead_rows)
+    # What was computed from widths knows nothing of padding.
+    limit = policy.vacuum_dead_ratio + (CARE if table.confidence == "low" else 0.0)
+    if share < limit or rows < policy.vacuum_min_dead_rows:
+        return _asked(policy)
+    told = "the best size per row known" if table.method == "size_per_row" else "the widths of its columns"
+    return Need(f"{percent(share)} of it is more than its rows need by {told} (threshold {percent(limit)}); {LOST}")
 
 
 def _freeze(table: Table, policy: Policy, holders: Sequence[Holder]) -> Need:

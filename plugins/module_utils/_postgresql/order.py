@@ -111,6 +111,17 @@ def fit(steps: Iterable[Step], left: Optional[float], rates: Optional[Mapping[st
     return left
 
 
+def leave_at_work(step: Step, at_work: Mapping[int, str]) -> None:
+    """Leave the table to whoever vacuums or analyses it now; a lock of ours would cancel an autovacuum."""
+    worker = at_work.get(step.table.oid)
+    if worker is None or step.kind == "drop_index":
+        return
+    if step.kind == "reindex":
+        records.defer(step.action, f"{worker} is at work on its table, and would be cancelled by it")
+    else:
+        records.skip(step.action, f"{worker} is at work on it now")
+
+
 def fit_all(groups: Sequence[Sequence[Step]], left: Optional[float], jobs: int) -> None:
     """:func:`fit_group` for all: each group goes to the connection that is free first, as in the work itself."""
     free = [left] * jobs

@@ -12,7 +12,14 @@ from ansible_collections.day2.ops.plugins.module_utils._core import records
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import costs, needs, types
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import is_leftover, spell
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.needs import Need
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step, fit, fit_all, in_order, set_apart
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import (
+    Step,
+    fit,
+    fit_all,
+    in_order,
+    leave_at_work,
+    set_apart,
+)
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Index, Policy, State, Table
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.thresholds import policy_for
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import duration, size
@@ -62,13 +69,16 @@ def leaves_of(tables: Sequence[Table]) -> dict[int, list[Table]]:
 
 
 def assume(state: State, actions: Sequence[Mapping[str, Any]]) -> State:
-    """The state after what an earlier step has planned: rows it will delete (``predicted.rows_deleted``) are dead."""
+    """The state after what an earlier step has planned: rows it will delete (``predicted.rows_deleted``) are dead.
+
+    The table is ``predicted.table``, or the action's subject.
+    """
     rows: dict[str, int] = {}
     for action in actions:
-        deleted = (action.get("predicted") or {}).get("rows_deleted")
-        if deleted and action.get("status") in ("planned", "done"):
-            subject = str(action.get("subject"))
-            rows[subject] = rows.get(subject, 0) + int(deleted)
+        predicted = action.get("predicted") or {}
+        if predicted.get("rows_deleted") and action.get("status") in ("planned", "done"):
+            name = str(predicted.get("table") or action.get("subject"))
+            rows[name] = rows.get(name, 0) + int(predicted["rows_deleted"])
     tables = []
     for table in state.tables:
         gone = min(rows.get(spell(table.schema, table.name), 0), table.live)
@@ -103,6 +113,8 @@ def _table_steps(table: Table, state: State, policy: Policy, leaves: Sequence[Ta
         "dead_ratio": needs.dead_ratio(table),
         "xid_age": table.xid_age,
         "changed_rows": table.changed,
+        "method": table.method,
+        "confidence": table.confidence if not table.lost or table.useful_bytes is not None else "none",
     }
     steps: list[Step] = []
     if vacuum.reason:
@@ -121,14 +133,27 @@ def _table_steps(table: Table, state: State, policy: Policy, leaves: Sequence[Ta
             action["predicted"]["held_by"] = vacuum.held
         if vacuum.held and policy.holders == "skip":
             records.defer(action, f"nothing can be removed while {vacuum.held} is open")
-        need = replace(vacuum, analyze=both)
-        steps.append(Step(action, table, need=need, held_by=vacuum.held, policy=policy))
+        step = Step(action, table, need=replace(vacuum, analyze=both), held_by=vacuum.held, policy=policy)
+        _leave_to_others(step, state)
+        steps.append(step)
         if both:
             return steps
     if stats.reason:
         predicted = {"seconds": round(costs.analyze_seconds(table, state), 1), "rate": state.rates["analyze"]}
-        steps.append(Step(types.ANALYZE.plan(subject, stats.reason, predicted=predicted, before=before), table))
+        step = Step(types.ANALYZE.plan(subject, stats.reason, predicted=predicted, before=before), table)
+        _leave_to_others(step, state)
+        steps.append(step)
     return steps
+
+
+def _leave_to_others(step: Step, state: State) -> None:
+    """What somebody else does already is not done twice. Danger is nobody else's business."""
+    if not step.planned or step.need.urgent:
+        return
+    leave_at_work(step, state.care.at_work)
+    job = state.care.jobs.get((step.kind, step.table.oid))
+    if job and step.planned and not step.need.freeze and (step.index is None or step.index.valid):
+        records.skip(step.action, f"{job} takes care of it")
 
 
 def _index_steps(index: Index, table: Table, state: State, policy: Policy) -> list[Step]:
@@ -151,6 +176,7 @@ def _index_steps(index: Index, table: Table, state: State, policy: Policy) -> li
             "disk_bytes": costs.copy_bytes(index),
             "rate": state.rates["reindex"],
             "method": index.measured,
+            "confidence": index.confidence,
         }
         action = types.REINDEX.plan(subject, need.reason, predicted=predicted, before={**before, "bloat": need.bloat})
     else:
@@ -158,6 +184,7 @@ def _index_steps(index: Index, table: Table, state: State, policy: Policy) -> li
     step = Step(action, table, index, need, policy=policy)
     step.reserve = policy.cleanup_reserve if step.kind == "reindex" else 0.0
     _hold_back(step, index, table, state, policy)
+    _leave_to_others(step, state)
     return [step]
 
 

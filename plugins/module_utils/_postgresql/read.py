@@ -6,19 +6,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Optional, Sequence
+from typing import Mapping, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import names, trouble
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.bloat import useful_by_density, useful_by_width
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.bloat import (
+    PAGE_BYTES,
+    useful_by_density,
+    useful_by_width,
+)
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session, compose
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Blocker, Holder, Index, Table
 
 _TABLES = """
 SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner,
        c.relkind::text AS kind, CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid::bigint END AS root,
        CASE c.relkind WHEN 'p' THEN 0 ELSE coalesce(pg_relation_size(c.oid), 0) END AS bytes,
-       coalesce(pg_relation_size(t.oid), 0) AS toast_bytes,
+       coalesce(pg_relation_size(t.oid), 0) AS toast_bytes, t.oid::bigint AS toast,
        CASE c.relkind WHEN 'p' THEN 0 ELSE coalesce(pg_indexes_size(c.oid), 0) END AS index_bytes,
        c.relpages AS pages, c.relallvisible AS visible_pages, c.reltuples::float8 AS rows,
        pg_stat_get_live_tuples(c.oid) AS live, pg_stat_get_dead_tuples(c.oid) AS dead,
@@ -189,28 +194,47 @@ def read_indexes(session: Session, tables: Sequence[Table]) -> list[Index]:
 
 
 def measure(
-    session: Session, tables: Sequence[Table], indexes: Sequence[Index], at_least: int, probe_bytes: int
+    session: Session,
+    tables: Sequence[Table],
+    indexes: Sequence[Index],
+    at_least: int,
+    probe_bytes: int,
+    best: Optional[Mapping[str, float]] = None,
 ) -> list[Index]:
-    """The indexes with ``useful_bytes``, where that can be told.
+    """The indexes with ``useful_bytes``, where that can be told, by which method and how sure that is.
 
-    All are estimated from the catalogs. Where pgstattuple may be used, those that look bloated, and then the largest
-    ones, are read through, up to ``probe_bytes`` in all.
+    B-trees are estimated from the catalogs, and every index of which the best size per row is known (``best``, by name)
+    from that. Where pgstattuple may be used, the b-trees that look bloated, and then the largest ones, are read
+    through, up to ``probe_bytes`` in all.
     """
-    fit = [one for one in indexes if one.valid and one.method == "btree" and one.bytes >= at_least]
+    large = [one for one in indexes if one.valid and one.method != "brin" and one.bytes >= at_least]
+    fit = [one for one in large if one.method == "btree"]
     widths = {row["oid"]: row for row in session.rows(_WIDTHS, [[one.oid for one in fit]])} if fit else {}
     # The catalog's number is as old as the last vacuum; that of the table follows what happened since.
     live = {table.oid: float(table.live) for table in tables if not table.lost}
-    told = {
-        one.oid: _estimated(one, one.rows if one.partial else live.get(one.table, one.rows), widths.get(one.oid))
-        for one in fit
-    }
+    told = {}
+    for one in large:
+        rows = one.rows if one.partial else live.get(one.table, one.rows)
+        known = (best or {}).get(spell(one.schema, one.name))
+        told[one.oid] = _by_best(_estimated(one, rows, widths.get(one.oid)), rows, known)
     schema = probe_schema(session, "pgstatindex") if fit else None
     left = probe_bytes if schema is not None else 0
-    for one in sorted(told.values(), key=lambda one: (one.useful_bytes or one.bytes) - one.bytes):
+    trees = [told[one.oid] for one in fit]
+    for one in sorted(trees, key=lambda one: (one.useful_bytes or one.bytes) - one.bytes):
         if one.bytes <= left and schema is not None:
             left -= one.bytes
             told[one.oid] = _probed(session, schema, one)
     return [told.get(one.oid, one) for one in indexes]
+
+
+def _by_best(index: Index, rows: float, best: Optional[float]) -> Index:
+    """What is known of its size per row says more than an estimate, where it is less."""
+    if best is None or rows < 1:
+        return index
+    useful = rows * best + 2 * PAGE_BYTES
+    if index.useful_bytes is not None and index.useful_bytes <= useful:
+        return index
+    return replace(index, useful_bytes=useful, measured="size_per_row", confidence="medium")
 
 
 def probe_schema(session: Session, function: str) -> Optional[str]:
@@ -223,7 +247,9 @@ def _estimated(index: Index, rows: float, row: Optional[Row]) -> Index:
     if row is None or row["known"] < row["keys"]:
         return index
     useful = useful_by_width(rows, row["width"], row["widest"], row["nulls"], index.fillfactor)
-    return replace(index, useful_bytes=useful, measured="estimate" if useful is not None else "")
+    if useful is None:
+        return index
+    return replace(index, useful_bytes=useful, measured="estimate", confidence="medium")
 
 
 def _probed(session: Session, schema: str, index: Index) -> Index:
@@ -233,28 +259,7 @@ def _probed(session: Session, schema: str, index: Index) -> Index:
     except trouble.SqlError:  # dropped or locked meanwhile: the estimate has to do
         return index
     useful = useful_by_density(row["leaf_pages"], row["density"], index.rows, index.fillfactor)
-    return replace(index, useful_bytes=useful, measured="pgstatindex")
-
-
-def recount(session: Session, tables: Sequence[Table], probe_bytes: int) -> list[Table]:
-    """Count live and dead rows of tables whose statistics were lost, where pgstattuple may be used."""
-    schema = probe_schema(session, "pgstattuple_approx") if any(table.lost for table in tables) else None
-    if schema is None:
-        return list(tables)
-    left = probe_bytes
-    counted: list[Table] = []
-    statement = compose(
-        "SELECT approx_tuple_count::bigint AS live, dead_tuple_count AS dead FROM {function}(%s::oid::regclass)",
-        function=(schema, "pgstattuple_approx"),
-    )
-    for table in tables:
-        if table.lost and table.bytes <= left:
-            left -= table.bytes
-            row = session.rows(statement, [table.oid])[0]
-            counted.append(replace(table, lost=False, live=row["live"], dead=row["dead"]))
-        else:
-            counted.append(table)
-    return counted
+    return replace(index, useful_bytes=useful, measured="pgstatindex", confidence="high")
 
 
 def lock_holder(session: Session, table: int) -> str:

@@ -36,6 +36,11 @@ class Table:
     analyzes: int = 0
     xid_age: int = 0
     mxid_age: int = 0
+    toast: Optional[int] = None
+    # What it would take without bloat, where only its size can tell; and how its dead rows are known, and how sure.
+    useful_bytes: Optional[float] = None
+    method: str = "statistics"
+    confidence: str = "high"
     # The server's statistics know nothing of it (a crash, a failover, a copy, a reset): dead rows are unknown.
     lost: bool = False
 
@@ -58,6 +63,7 @@ class Index:
     fillfactor: int = 90
     useful_bytes: Optional[float] = None
     measured: str = ""
+    confidence: str = ""
     builder: Optional[int] = None
 
 
@@ -95,6 +101,18 @@ class History:
 
 
 @dataclass(frozen=True)
+class Care:
+    """Who takes care already. ``at_work``: who vacuums now, by table. ``jobs``: by kind of action and table.
+
+    ``parents``: partitioned tables whose partitions pg_partman makes and drops.
+    """
+
+    at_work: Mapping[int, str] = field(default_factory=dict)
+    jobs: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    parents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class State:
     version: int
     tables: tuple[Table, ...] = ()
@@ -107,6 +125,7 @@ class State:
     # Kind of action: who is in its way.
     obstacles: Mapping[str, str] = field(default_factory=dict)
     history: History = field(default_factory=History)
+    care: Care = field(default_factory=Care)
 
 
 # What a slow disk still gives; measured rates replace these.

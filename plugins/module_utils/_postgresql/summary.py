@@ -59,7 +59,7 @@ def _nothing(state: State, policy: Policy) -> list[str]:
 
 def warnings(state: State, policy: Policy, steps: Sequence[Step]) -> list[Check]:
     """What needs a person: actions that no window is long enough for, and those that are left again and again."""
-    found = _holders(policy, steps)
+    found = [*_care(state), *_holders(policy, steps)]
     for step in steps:
         subject = str(step.action["subject"])
         if step.oversize and policy.max_window is not None:
@@ -73,6 +73,27 @@ def warnings(state: State, policy: Policy, steps: Sequence[Step]) -> list[Check]
                 types.DEFERRED(subject, times, warn=OFTEN, summary=text, advice=advice, action=step.kind, reason=why)
             )
     return found
+
+
+def _care(state: State) -> list[Check]:
+    """Who takes care of tables already, where somebody does."""
+    at_work, jobs, parents = set(state.care.at_work.values()), set(state.care.jobs.values()), state.care.parents
+    if not (at_work or jobs or parents):
+        return []
+    said = [f"{one} is at work" for one in sorted(at_work)] + [f"{one} has its tables" for one in sorted(jobs)]
+    if parents:
+        said.append(f"pg_partman makes and drops the partitions of {count(len(parents), 'table')}")
+    text = f"Others take care here too, and are left to it: {'; '.join(said[:10])}."
+    return [
+        types.CARE(
+            "database",
+            len(said),
+            summary=text,
+            at_work=len(at_work),
+            jobs=len(jobs),
+            partitioned=", ".join(parents[:20]),
+        )
+    ]
 
 
 def _holders(policy: Policy, steps: Sequence[Step]) -> list[Check]:
