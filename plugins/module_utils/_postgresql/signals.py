@@ -27,8 +27,9 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import 
 
 Signals = dict[str, Signal]
 READ_SECONDS = 5.0
-# Errors that no waiting mends: what is not allowed or not there, and what this kind of server cannot do.
-NEVER = ("42", "0A")
+# Errors that no waiting mends: what is not allowed or not there, what changes something, and what this kind of server
+# cannot do.
+NEVER = ("42", "25006", "0A")
 # A single slow answer is no slow server: the middle one of so many counts.
 PROBES = 3
 PROBE = "SELECT relname FROM pg_catalog.pg_class WHERE oid = 'pg_catalog.pg_class'::pg_catalog.regclass"
