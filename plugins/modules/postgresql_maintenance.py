@@ -14,9 +14,9 @@ description:
   - Measures dead rows, changes since the last analyze, ages of transaction ids, index bloat and invalid indexes, and
     does what these call for, the worst first. What is healthy is not touched; the result says why nothing was due.
   - Each action says by which method it was judged and how sure that is. Tables whose statistics the server has lost are
-    counted with C(pgstattuple_approx) where it is installed, else judged by their size per row; so are indexes other than
-    b-trees, once O(history) knows their best size. BRIN indexes and those of exclusion constraints are not rebuilt, nor
-    are indexes of TOAST tables.
+    counted with C(pgstattuple_approx) where it is installed, else judged by their size per row; so are indexes other
+    than b-trees, once O(history) knows their best size. BRIN indexes, those of exclusion constraints and those of TOAST
+    tables are not rebuilt.
   - What somebody else takes care of is left to them, and the result says so - a running autovacuum, active jobs of
     C(pg_cron) that this user may see. Danger of wraparound is not.
   - Indexes are only ever rebuilt and dropped C(CONCURRENTLY). Nobody else waits longer than O(lock_timeout) for a

@@ -81,6 +81,7 @@ def _one(site: Site, step: Step) -> None:
             raise
         site.locks.admit(step.kind)
         _learn(site, step, time.monotonic() - began)
+        _prove(step)
     except Deferred as error:
         records.defer(step.action, sentence(error))
     except Stopped as error:
@@ -112,6 +113,20 @@ def _learn(site: Site, step: Step, seconds: float) -> None:
         site.rates[step.kind] = (site.rates[step.kind] + seen) / 2
 
 
+def _prove(step: Step) -> None:
+    """Put actual and predicted side by side: how many times the predicted seconds and bytes it took and brought."""
+    action = step.action
+    for measure, names in (
+        ("actual_seconds_ratio", ("seconds",)),
+        ("actual_bytes_ratio", ("bytes_reclaimed", "bytes_reusable")),
+    ):
+        for name in names:
+            predicted, actual = action["predicted"].get(name), action["after"].get(name)
+            if predicted and actual is not None:
+                action["after"][measure] = round(actual / predicted, 3)
+                break
+
+
 def _vacuum(site: Site, step: Step) -> None:
     options = [option for option, wanted in (("FREEZE", step.need.freeze), ("ANALYZE", step.need.analyze)) if wanted]
     options.append("TRUNCATE" if site.policy.vacuum_truncate else "TRUNCATE FALSE")
@@ -123,12 +138,18 @@ def _vacuum(site: Site, step: Step) -> None:
     if table is None:
         records.fail(step.action, "the server skipped it" + quoted(warnings))
         return
-    after = _table_after(step.table, table, seconds)
+    after = {**_table_after(step.table, table, seconds), "bytes_reusable": _reusable(step.table, table)}
     late = left_at_end(site)
     if late is not None:
         after["overrun_seconds"] = round(-late, 1)
     records.finish(step.action, types.VACUUM.measured(after))
     _told_held(site, step, table, after)
+
+
+def _reusable(before: Table, now: Table) -> int:
+    """The bytes of the rows that are gone. They stay in the table's file, for new rows: nothing is given back."""
+    rows = before.live + before.dead
+    return int(before.bytes * max(0, before.dead - now.dead) / rows) if rows else 0
 
 
 def _told_held(site: Site, step: Step, table: Table, after: Row) -> None:

@@ -42,11 +42,12 @@ DEFERRED = CheckType("postgresql_maintenance_deferred", "count", "above", ("acti
 # What is left behind (invalid_index), held (held_by) or overrun stands in the action's after.
 _TABLE = (
     "seconds", "bytes", "live_rows", "dead_rows", "dead_ratio", "xid_age", "changed_rows", "bytes_reclaimed",
-    "rate", "method", "confidence", *brake.MEASURES,
+    "rate", "method", "confidence", "actual_seconds_ratio", "actual_bytes_ratio", *brake.MEASURES,
 )  # fmt: skip
 _INDEX = (
     "seconds", "bytes", "bytes_reclaimed", "bloat", "method", "confidence", "invalid_index", "rate",
-    "disk_bytes", "rows", "threshold", "held_by", *brake.MEASURES,
+    "disk_bytes", "rows", "threshold", "held_by", "actual_seconds_ratio", "actual_bytes_ratio",
+    *brake.MEASURES,
 )  # fmt: skip
 VACUUM = ActionType(
     "vacuum", "maintain",

@@ -105,12 +105,13 @@ def _bounded(values: dict[str, float]) -> dict[str, float]:
 
 def _outcome(action: Mapping[str, Any]) -> dict[str, Any]:
     predicted, after = action["predicted"], action["after"]
+    size = "bytes_reusable" if "bytes_reusable" in predicted else "bytes_reclaimed"
     return {
         "at": action["ended"],
         "action": action["action"],
         "subject": action["subject"],
         "predicted_seconds": predicted.get("seconds"),
         "seconds": after.get("seconds"),
-        "predicted_bytes": predicted.get("bytes_reclaimed"),
-        "bytes": after.get("bytes_reclaimed"),
+        "predicted_bytes": predicted.get(size),
+        "bytes": after.get(size),
     }
