@@ -66,7 +66,8 @@ def _statement(
     same_key = sql.SQL(" AND ").join(
         sql.SQL("{} = {}").format(sql.Identifier("t", name), theirs[at]) for at, name in enumerate(about["key"])
     )
-    equal = sql.SQL("ROW({}) OPERATOR(pg_catalog.*=) ROW({})").format(
+    # Records, or the server would compare column by column, which not every type can.
+    equal = sql.SQL("ROW({})::record OPERATOR(pg_catalog.*=) ROW({})::record").format(
         sql.SQL(", ").join(names), sql.SQL(", ").join(theirs)
     )
     key = sql.SQL("jsonb_build_array({})::text").format(

@@ -4,8 +4,8 @@
 """Deleting the rows of a chunk: short transactions, each with its row in the ledger.
 
 Exactly the row versions that were copied go: key, version and condition are compared again. A row that is locked by
-somebody is not waited for beyond ``lock_timeout``; a second try leaves out every row that carries a lock. (SKIP LOCKED
-would need the privilege to update the table.)
+somebody is not waited for beyond ``lock_timeout``; further tries leave out rows that carry a lock. (SKIP LOCKED would
+need the privilege to update the table.)
 """
 
 from __future__ import annotations
@@ -26,7 +26,15 @@ from ansible_collections.day2.ops.plugins.module_utils._retention.state import F
 
 # What the next try of the same batch may succeed at.
 AGAIN = (trouble.LOCK_NOT_AVAILABLE, "40001", "40P01")
-TRIES = 3
+# Rows that no running transaction has locked, as far as one is enough to lock them; what several have locked together
+# has a number of its own, which tells nothing. Then only rows that nobody touched before we began, but for ourselves.
+_UNLOCKED = (
+    "t.xmax <> ALL (ARRAY(SELECT day2_l.transactionid FROM pg_catalog.pg_locks AS day2_l"
+    " WHERE day2_l.locktype = 'transactionid' AND day2_l.transactionid IS NOT NULL))"
+)
+_UNTOUCHED = " AND (t.xmax = '0'::xid OR t.xmax::text::bigint >= {})"
+FREE = ("true", _UNLOCKED, _UNLOCKED + _UNTOUCHED)
+_NOW = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint % (1::bigint << 32) AS number"
 # A transaction whose COMMIT got no answer: how long its end is waited for.
 STATUS_SECONDS = 30.0
 LONGEST_PAUSE = 2.0
@@ -56,11 +64,12 @@ class Pace:
 
     def learn(self, seconds: float, pace: float) -> float:
         """Heed how long a batch took; the pause in seconds."""
+        pause = 0.0
         if seconds > 1.5 * self._seconds:
             self._rows = max(self._rows / 2, BLOCK)
+            pause = seconds
         elif seconds < 0.75 * self._seconds:
             self._rows = min(self._rows * 1.25, self._most)
-        pause = seconds if seconds > self._seconds else 0.0
         return min(pause + seconds * (1 / max(pace, 0.1) - 1), LONGEST_PAUSE)
 
 
@@ -86,6 +95,7 @@ class Deleter:
         }
         self.done = Done()
         site.prepare(self._settings)
+        self._began = int(site.worker.rows(_NOW)[0]["number"])
 
     def delete(self, chunk: Chunk) -> None:
         """Delete the rows of ``chunk`` batch by batch. The last COMMIT waits for the disk, and so for all before it."""
@@ -115,8 +125,8 @@ class Deleter:
     def _batch(self, chunk: Chunk, first: int, count: int, columns: list[str], *, last: bool) -> tuple[int, int]:
         """(deleted, stayed) of one transaction, in one of a few tries."""
         known = self._place(chunk, first, count)
-        for attempt in range(1, TRIES + 1):
-            statement = self._statement.batch(columns, first, count, known, unlocked=attempt > 1)
+        for free in FREE:
+            statement = self._statement.batch(columns, first, count, known, free.format(self._began))
             try:
                 found = self._transaction(statement, known, durable=last)
                 if found is not None:
@@ -126,7 +136,7 @@ class Deleter:
                 if error.sqlstate not in AGAIN:
                     raise
         # Nobody can have these now: the ledger says that all of them stayed.
-        statement = self._statement.batch(columns, first, count, known, unlocked=True, none=True)
+        statement = self._statement.batch(columns, first, count, known, "false")
         found = self._transaction(statement, known, durable=last)
         if found is None:
             raise Unreachable(f"The connection to {self._site.worker.place} was lost again and again.")
@@ -135,7 +145,9 @@ class Deleter:
     def _place(self, chunk: Chunk, first: int, count: int) -> dict[str, Any]:
         """What the ledger says of a batch before it is done."""
         stored = chunk.stored
-        place = {"chunk": chunk.prefix, "first_row": first, "last_row": first + count - 1}
+        last = first + count - 1
+        place: dict[str, Any] = {"chunk": chunk.prefix, "first_row": first, "last_row": last}
+        place.update(first_key=chunk.keys.text(first), last_key=chunk.keys.text(last))
         if stored is not None:
             place.update(object=stored.key, version=stored.etag, sha256=stored.sha256)
         return place
@@ -195,12 +207,17 @@ class Statement:
         self._fixed = fixed
         self._table = source(relation)
         self._due = predicate.due(found.policy, relation, found.cutoff)
-        names = [sql.Identifier(f"day2_t{number}") for number in range(len(relation.key))]
-        own = [sql.Identifier(f"day2_k{number}") for number in range(len(relation.key))]
-        types = [sql.SQL(relation.column(name).type) for name in relation.key]
-        self._names = sql.SQL(", ").join(names)
+        names = [f"day2_k{number}" for number in range(len(relation.key))]
+        own = [sql.Identifier(name) for name in names]
+        types = [relation.column(name).type for name in relation.key]
+        self._names = sql.SQL(", ").join(own)
+        # An array of arrays comes out of unnest as its innermost values: those go through text.
+        self._arrays = ["xid[]", *("text[]" if kind.endswith("]") else f"{kind}[]" for kind in types)]
         self._typed = sql.SQL(", ").join(
-            sql.SQL("{}::{} AS {}").format(name, kind, one) for name, kind, one in zip(names, types, own)
+            sql.SQL("{}::{} AS {}").format(one, sql.SQL(kind), one) for one, kind in zip(own, types)
+        )
+        self._key = sql.SQL("jsonb_build_array({})::text").format(
+            sql.SQL(", ").join(sql.SQL("format('%s', {})").format(one) for one in own)
         )
         self._same = sql.SQL(" AND ").join(
             sql.SQL("{} = day2_d.{}").format(sql.Identifier("t", name), one) for name, one in zip(relation.key, own)
@@ -212,33 +229,26 @@ class Statement:
         first: int,
         count: int,
         place: dict[str, Any],
-        *,
-        unlocked: bool = False,
-        none: bool = False,
+        free: str,
     ) -> Any:
         """Delete ``count`` rows from ordinal ``first`` on, and say so in the ledger; returns xid, deleted and stayed.
 
-        ``columns``: array literals of the versions and of each column of the key. ``unlocked``: only rows without a
-        lock. ``none``: no row at all, for the ledger's sake.
+        ``columns``: array literals of the versions and of each column of the key. ``free``: one of :data:`FREE`.
         """
         from psycopg2 import sql
 
-        key = sql.SQL("jsonb_build_array({})::text").format(self._names)
-        last = first + count - 1
         note = ledger.insert(
             {
                 **self._fixed,
                 **place,
-                "first_key": sql.SQL("(SELECT {} FROM day2_d WHERE day2_o = {})").format(key, sql.Literal(first)),
-                "last_key": sql.SQL("(SELECT {} FROM day2_d WHERE day2_o = {})").format(key, sql.Literal(last)),
                 "deleted": sql.SQL("(SELECT count(*) FROM day2_gone)"),
                 "stayed": sql.SQL("ARRAY(SELECT day2_o FROM day2_stay ORDER BY 1)"),
-                "stayed_keys": sql.SQL("ARRAY(SELECT {} FROM day2_stay ORDER BY day2_o)").format(key),
+                "stayed_keys": sql.SQL("ARRAY(SELECT {} FROM day2_stay ORDER BY day2_o)").format(self._key),
             }
         )
         return sql.SQL(
-            "WITH day2_d AS MATERIALIZED (SELECT {names}, {typed}, day2_v::xid AS day2_x, day2_i + {before} AS day2_o"
-            " FROM unnest({arrays}) WITH ORDINALITY AS day2_u(day2_v, {names}, day2_i)),"
+            "WITH day2_d AS MATERIALIZED (SELECT {typed}, day2_x, day2_i + {before} AS day2_o"
+            " FROM unnest({arrays}) WITH ORDINALITY AS day2_u(day2_x, {names}, day2_i)),"
             " day2_gone AS (DELETE FROM {table} AS t USING day2_d WHERE {same} AND t.xmin = day2_d.day2_x AND {due}"
             " AND {free} RETURNING day2_d.day2_o),"
             " day2_stay AS (SELECT * FROM day2_d WHERE (SELECT count(*) FROM day2_gone) < {count}"
@@ -249,11 +259,13 @@ class Statement:
             names=self._names,
             typed=self._typed,
             before=sql.Literal(first - 1),
-            arrays=sql.SQL(", ").join(sql.SQL("{}::text[]").format(sql.Literal(one)) for one in columns),
+            arrays=sql.SQL(", ").join(
+                sql.SQL("{}::{}").format(sql.Literal(one), sql.SQL(kind)) for one, kind in zip(columns, self._arrays)
+            ),
             table=self._table,
             same=self._same,
             due=self._due,
-            free=sql.SQL("false" if none else "t.xmax = '0'::xid" if unlocked else "true"),
+            free=sql.SQL(free),
             count=sql.Literal(count),
             note=note,
         )

@@ -10,6 +10,7 @@ objects would cost more than the deletes.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Iterable, Iterator, Sequence
@@ -76,6 +77,11 @@ class Keys:
         taken = self.blocks[at : at + max(1, rows // BLOCK)]
         count = min(self.rows - at * BLOCK, len(taken) * BLOCK)
         return count, [array(b"\n".join(parts)) for parts in zip(*taken)]
+
+    def text(self, row: int) -> str:
+        """The key of a row (from 1) for people: a JSON array of texts."""
+        at, place = divmod(row - 1, BLOCK)
+        return json.dumps([plain(column.split(b"\n")[place]) for column in self.blocks[at][1:]], ensure_ascii=False)
 
 
 def array(joined: bytes) -> str:
