@@ -81,8 +81,9 @@ def on_own_server(
 
 def look(run: Run, params: Mapping[str, Any], manifest: fetch.Manifest) -> None:
     """Whether the set could be restored on that server: raises before anything is fetched when not."""
-    with contextlib.closing(connect(replace(run, params={**run.params, **params}), "preflight")) as session:
-        _found, brake = _require(run, session, manifest)
+    there = replace(run, params={**run.params, **params})
+    with contextlib.closing(connect(there, "preflight")) as session:
+        _found, brake = _require(there, session, manifest)
         if brake is not None:
             brake.close()
 
@@ -106,7 +107,7 @@ def on_other_server(run: Run, params: Mapping[str, Any], name: str, manifest: fe
     there = replace(run, params={**run.params, **params})
     with contextlib.ExitStack() as stack:
         session = stack.enter_context(contextlib.closing(connect(there, "verify", act=True)))
-        found, brake = _require(run, session, manifest)
+        found, brake = _require(there, session, manifest)
         place = Place(there, name, False, False, f"{found.version // 10000}.{found.version % 10000}")
         drop_expired(session)
         try:
