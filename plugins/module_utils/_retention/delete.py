@@ -211,8 +211,8 @@ class Statement:
         own = [sql.Identifier(name) for name in names]
         types = [relation.column(name).type for name in relation.key]
         self._names = sql.SQL(", ").join(own)
-        # An array of arrays comes out of unnest as its innermost values: those go through text.
-        self._arrays = ["xid[]", *("text[]" if kind.endswith("]") else f"{kind}[]" for kind in types)]
+        # Arrays of arrays and of rows come out of unnest in their parts: what may be one goes through text.
+        self._arrays = ["xid[]", *("text[]" if "." in kind or kind.endswith("]") else f"{kind}[]" for kind in types)]
         self._typed = sql.SQL(", ").join(
             sql.SQL("{}::{} AS {}").format(one, sql.SQL(kind), one) for one, kind in zip(own, types)
         )
