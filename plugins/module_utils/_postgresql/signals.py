@@ -34,18 +34,17 @@ NEVER = ("42", "25006", "0A")
 PROBES = 3
 PROBE = "SELECT relname FROM pg_catalog.pg_class WHERE oid = 'pg_catalog.pg_class'::pg_catalog.regclass"
 
-# ``own``: the processes that work for us. Among themselves they may wait; nobody is held up by that.
+# ``ours``: all processes of the run. They may wait for each other; nobody else is held up by that.
 _LOAD = """
-WITH own AS (
-  SELECT CASE WHEN %(pid)s > 0 THEN ARRAY[%(pid)s] ELSE
-         ARRAY(SELECT pid FROM pg_stat_activity WHERE usename = current_user AND starts_with(application_name, %(own)s))
-         END AS pids)
+WITH run AS (SELECT ARRAY(SELECT pid FROM pg_stat_activity
+                           WHERE usename = current_user AND starts_with(application_name, %(own)s)) AS ours),
+     work AS (SELECT ours, CASE WHEN %(pid)s > 0 THEN ARRAY[%(pid)s] ELSE ours END AS pids FROM run)
 SELECT count(*)::float8 AS blocked,
        coalesce(max(extract(epoch FROM clock_timestamp() - l.waitstart))
-                FILTER (WHERE own.pids && pg_blocking_pids(l.pid)), 0)::float8 AS held_up,
+                FILTER (WHERE work.pids && pg_blocking_pids(l.pid)), 0)::float8 AS held_up,
        (SELECT coalesce(max(extract(epoch FROM clock_timestamp() - w.waitstart)), 0)::float8 FROM pg_locks w
          WHERE w.pid = %(pid)s AND NOT w.granted AND w.locktype = 'relation') AS waiting
-  FROM pg_locks l, own WHERE NOT l.granted AND l.pid <> ALL (own.pids)
+  FROM pg_locks l, work WHERE NOT l.granted AND l.pid <> ALL (work.ours) AND l.pid <> ALL (work.pids)
 """
 # Where hosted servers have no function for it, nothing asks while there is neither replica nor slot.
 _HERE = """CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
