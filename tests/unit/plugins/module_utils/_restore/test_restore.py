@@ -266,9 +266,12 @@ def test_there_and_back(pg: Postgres, make_shop: Callable[..., Shop]) -> None:
 
 def test_confirmed_after_a_swap(pg: Postgres, make_shop: Callable[..., Shop]) -> None:
     shop = make_shop()
-    # The schema for stop orders is an administrator's, and need not keep others from restoring.
+    # The schema for stop orders is an administrator's, and need not keep from restoring who may read the orders.
     for statement in STOP_SQL:
         shop.database.execute(statement)
+    refused = shop.plan("beside")
+    assert f"GRANT USAGE ON SCHEMA day2 TO {ROLE}" in refused["msg"], refused
+    shop.database.execute(f"GRANT USAGE ON SCHEMA day2 TO {ROLE}; GRANT SELECT ON day2.stop TO {ROLE}")
     taken = sets.make_set(pg, shop.name, sets.folder_store(shop.folder), "shop", recipients=[shop.key.public])
     done = shop.go("beside", set=taken.id)
     assert ("postgresql_restore_left_out", "warn") in [(one["check"], one["status"]) for one in done["checks"]], done
