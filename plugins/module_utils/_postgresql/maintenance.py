@@ -24,6 +24,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql import (
 )
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, BrakePolicy, brake_of
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.care import read_care
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.collations import collations
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.crew import act_all, by_table, cost_settings
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.history_of import (
@@ -182,6 +183,7 @@ def _maintain(run: Run, policy: Policy, found: Found, stack: contextlib.ExitStac
     brake.start()
     tables = scope(run, control)
     found.checks[-1] = preflight.require_grants(run, control, MODULE, tables, found.checks)
+    found.checks += collations(control, server.database)
     history = history_from(run.params["history"])
     found.rates = rates_of(history, run.params["throughput"])
     state = find(run, policy, control, tables, history, brake.disk_free(), locks.session)
@@ -229,6 +231,7 @@ def find(
     probe, best = run.params["index_probe_bytes"], history.bytes_per_row
     tables = lost.recount(session, tables, probe, best)
     indexes = read.read_indexes(session, tables)
+    tables = read.with_index_bytes(tables, indexes)
     if "reindex" in policy.operations:
         indexes = read.measure(session, tables, indexes, thresholds.smallest_index(policy), probe, best)
     return State(

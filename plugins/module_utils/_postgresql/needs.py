@@ -154,4 +154,4 @@ def reindex(index: Index, table: Table, policy: Policy, holders: Sequence[Holder
     why = ", raised because its last rebuild gave back little" if raised > policy.index_bloat_ratio else ""
     reason = f"{percent(bloat)} of it is bloat, {told} (threshold {percent(limit)}{why})"
     alone = index_bloat(index, None) or 0.0
-    return Need(reason, bloat=bloat, useful=index.bytes * (1 - bloat), leans=alone < limit)
+    return Need(reason, bloat=bloat, useful=index.bytes * (1 - bloat), leans=alone < limit and policy.scope != "all")

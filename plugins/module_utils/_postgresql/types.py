@@ -36,6 +36,7 @@ DISK = CheckType("postgresql_disk", "ratio", "above", ("used_bytes", "capacity_b
 CACHE = CheckType("postgresql_cache_hits", "ratio", "below", ("blocks",))
 OVERSIZE = CheckType("postgresql_maintenance_oversize", "seconds", "above", ("action",))
 HOLDERS = CheckType("postgresql_maintenance_holders", "count", "above", ("actions", "policy"))
+COLLATIONS = CheckType("postgresql_collations", "count", "above", ("collations",))
 CARE = CheckType("postgresql_maintenance_care", "count", None, ("at_work", "jobs", "partitioned"))
 DEFERRED = CheckType("postgresql_maintenance_deferred", "count", "above", ("action", "reason"))
 

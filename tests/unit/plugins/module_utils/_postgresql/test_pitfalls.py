@@ -1,0 +1,205 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What goes wrong with maintenance elsewhere, each as a case: nobody queues, nothing is claimed that was not done."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.day2.ops.tests.lab import demo
+from tests.unit.plugins.module_utils._postgresql.place import Place, statuses
+
+both = pytest.mark.parametrize("pg", [14, 18], indirect=True, ids=["pg14", "pg18"])
+pytestmark = pytest.mark.lab
+SMALL = {"index_min_bytes": 1 << 20}
+ONE = {"tables": ["orders"]}
+
+
+@pytest.fixture
+def statements(place: Place) -> Iterator[Callable[[], list[str]]]:
+    """The statements that the server was given from now on, with who sent them."""
+    server = place.database.postgres
+    server.configure(log_statement="all", log_line_prefix="%a|")
+    mark = len(server.log())
+
+    def since() -> list[str]:
+        return server.log()[mark:].splitlines()
+
+    yield since
+    server.configure(log_statement=None, log_line_prefix=None)
+
+
+@both
+def test_nobody_queues_behind_us_and_we_behind_nobody(place: Place, statements: Callable[[], list[str]]) -> None:
+    """A long reader on the table, and the application beside it, while everything is vacuumed and rebuilt."""
+    reader = place.database.connect(autocommit=False)
+    reader.cursor().execute("SELECT count(*) FROM orders")
+    slowest, over = [0.0], threading.Event()
+
+    def application() -> None:
+        number = 1_000_000
+        while not over.wait(0.05):
+            number, began = number + 1, time.monotonic()
+            place.database.execute("SELECT note FROM orders WHERE id = 3", user=demo.OWNER)
+            place.database.execute("INSERT INTO orders VALUES (%s, 'new')", [number], user=demo.OWNER)
+            slowest[0] = max(slowest[0], time.monotonic() - began)
+
+    beside = threading.Thread(target=application)
+    beside.start()
+    module = place.start(**SMALL, **ONE)
+    place.until_running("REINDEX")
+    time.sleep(2.0)
+    reader.rollback()
+    result = module.result()
+    over.set()
+    beside.join()
+    reader.close()
+    assert {status for _, status in statuses(result)} == {"done"}, result["actions"]
+    assert slowest[0] < 1.0, f"the application waited {slowest[0]:.1f} s"
+    ours = [line for line in statements() if line.startswith("day2/")]
+    blocking = [line for line in ours if ("REINDEX" in line and "CONCURRENTLY" not in line) or "VACUUM (FULL" in line]
+    assert not blocking and [line for line in ours if "REINDEX INDEX CONCURRENTLY" in line]
+
+
+@both
+@pytest.mark.parametrize(
+    ("blocker", "phase"),
+    [
+        ("UPDATE orders SET note = 'y' WHERE id = 1", "waiting for writers before build"),
+        ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1", "waiting for old snapshots"),
+        ("SELECT count(*) FROM orders", "waiting for readers before marking dead"),
+    ],
+    ids=["writers", "snapshots", "readers"],
+)
+def test_killed_in_any_phase_the_next_run_leaves_no_invalid_index(place: Place, blocker: str, phase: str) -> None:
+    holder = place.database.connect(autocommit=False)
+    holder.cursor().execute(blocker)
+    module = place.start(**ONE, operations=["reindex"], scope="all")
+    until = time.monotonic() + 30
+    while place.database.value("SELECT phase FROM pg_stat_progress_create_index") != phase:
+        assert time.monotonic() < until, f"never {phase}"
+        time.sleep(0.05)
+    module.kill()
+    place.until_gone("REINDEX", 15.0)
+    holder.rollback()
+    holder.close()
+    assert place.invalid(), "nothing was left, so this proves nothing"
+    result = place.maintain(**SMALL, **ONE)
+    assert result["error"] is None and place.invalid() == []
+    names = place.database.execute(
+        "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'orders'::regclass"
+    )
+    assert names == [("orders_pkey",)], "a leftover became a valid duplicate"
+
+
+def test_what_the_server_skips_has_failed(place: Place, slow: None) -> None:
+    """The owner changes while another table is vacuumed: VACUUM then only warns, and succeeds."""
+    for statement in (
+        "CREATE TABLE later (id int) WITH (autovacuum_enabled = off)",
+        "INSERT INTO later SELECT generate_series(1, 40000)",
+        "DELETE FROM later WHERE id % 2 = 0",
+    ):
+        place.database.execute(statement, user=demo.OWNER)
+    time.sleep(1.0)
+    module = place.start(operations=["vacuum"], tables=["orders", "later"])
+    place.until_running("VACUUM")
+    # The owner of a database may vacuum all of its tables.
+    place.database.execute(f"ALTER DATABASE {place.database.name} OWNER TO postgres")
+    place.database.execute("ALTER TABLE later OWNER TO postgres")
+    alter = f"ALTER ROLE {demo.MAINTENANCE} IN DATABASE {place.database.name} RESET ALL"
+    place.database.execute(alter)
+    result = module.result(seconds=120)
+    told = {one["subject"]: one for one in result["actions"]}
+    assert told["public.later"]["status"] == "failed" and result["error"]["kind"] == "failed", told
+    assert "the server skipped it" in told["public.later"]["error"]
+    assert told["public.orders"]["status"] == "done"
+
+
+@both
+@pytest.mark.parametrize("vacuumed", [False, True], ids=["before-vacuum", "after-vacuum"])
+def test_what_a_rebuild_brings_is_predicted(place: Place, vacuumed: bool) -> None:
+    """Dead entries count as density: before the vacuum they must not be taken for useful ones."""
+    if vacuumed:
+        place.database.execute("VACUUM (ANALYZE) orders")
+        time.sleep(1.0)
+    result = place.maintain(**SMALL, **ONE)
+    (rebuilt,) = [one for one in result["actions"] if one["action"] == "reindex"]
+    predicted, actual = rebuilt["predicted"]["bytes_reclaimed"], rebuilt["after"]["bytes_reclaimed"]
+    assert predicted == pytest.approx(actual, rel=0.15)
+    assert rebuilt["after"]["actual_bytes_ratio"] == pytest.approx(actual / predicted, abs=0.001)
+
+
+def test_vacuum_does_not_fight_readers_over_the_end_of_a_table(place: Place) -> None:
+    place.database.execute("DELETE FROM orders WHERE id > 100000", user=demo.OWNER)
+    time.sleep(1.0)
+    size = place.database.value("SELECT pg_relation_size('orders')")
+    reader = place.database.connect(autocommit=False)
+    reader.cursor().execute("LOCK TABLE orders IN ACCESS SHARE MODE")
+    result = place.maintain(operations=["vacuum"], **ONE)
+    reader.close()
+    assert statuses(result) == [("vacuum", "done")] and result["actions"][0]["after"]["seconds"] < 4
+    assert place.database.value("SELECT pg_relation_size('orders')") == size
+    place.database.execute("DELETE FROM orders WHERE id > 50000", user=demo.OWNER)
+    time.sleep(1.0)
+    place.maintain(operations=["vacuum"], vacuum_truncate=True, **ONE)
+    assert place.database.value("SELECT pg_relation_size('orders')") < size
+
+
+@both
+def test_space_that_can_be_used_again_is_not_called_freed(place: Place) -> None:
+    (vacuum,) = place.maintain(operations=["vacuum"], **ONE)["actions"]
+    assert vacuum["after"]["bytes_reclaimed"] == 0 and vacuum["after"]["bytes_reusable"] > 1 << 20
+    assert vacuum["after"]["actual_bytes_ratio"] == pytest.approx(1.0, abs=0.05)
+
+
+def test_limits_of_the_role_do_not_cut_the_work(place: Place, slow: None) -> None:
+    alter = f"ALTER ROLE {demo.MAINTENANCE} IN DATABASE {place.database.name} SET "
+    for setting in ("statement_timeout = '200ms'", "lock_timeout = '50ms'", "vacuum_cost_limit = 2000"):
+        place.database.execute(alter + setting)
+    result = place.maintain(**SMALL, **ONE)
+    assert {status for _, status in statuses(result)} == {"done"}, result["actions"]
+
+
+def test_who_is_in_our_way_is_never_ended(place: Place) -> None:
+    holder = place.database.connect(autocommit=False)
+    holder.cursor().execute("LOCK TABLE orders IN SHARE UPDATE EXCLUSIVE MODE")
+    result = place.maintain(lock_timeout=0.3, **SMALL, **ONE)
+    assert {status for _, status in statuses(result)} == {"deferred"}
+    holder.cursor().execute("SELECT 1")
+    holder.commit()
+    holder.close()
+
+
+def collation_checks(result: dict[str, Any]) -> list[dict[str, Any]]:
+    return [check for check in result["checks"] if check["check"] == "postgresql_collations"]
+
+
+def test_a_collation_that_sorts_otherwise_now_is_told(place: Place) -> None:
+    result = place.maintain(_ansible_check_mode=True)
+    assert collation_checks(result) == []
+    place.database.execute("CREATE COLLATION german (provider = builtin, locale = 'C.UTF-8')", user=demo.OWNER)
+    place.database.execute("ALTER TABLE orders ADD COLUMN name text COLLATE german", user=demo.OWNER)
+    place.database.execute("UPDATE pg_collation SET collversion = '0.9' WHERE collname = 'german'")
+    (check,) = collation_checks(place.maintain(_ansible_check_mode=True))
+    assert check["status"] == "warn" and "public.german was 0.9" in check["summary"] and "amcheck" in check["advice"]
+
+
+def test_what_waits_for_a_restart_is_told(place: Place) -> None:
+    server = place.database.postgres
+    place.database.execute("ALTER SYSTEM SET max_connections = 123")
+    place.database.execute("SELECT pg_reload_conf()")
+    time.sleep(1.0)
+    try:
+        checks = place.start("postgresql_health_info").result()["checks"]
+        (check,) = [one for one in checks if one["check"] == "postgresql_settings"]
+        assert "max_connections" in check["evidence"]["settings"]
+    finally:
+        place.database.execute("ALTER SYSTEM RESET max_connections")
+        server.execute("SELECT pg_reload_conf()")
