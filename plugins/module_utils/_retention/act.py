@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -20,12 +19,11 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import (
     Unreachable,
 )
 from ansible_collections.day2.ops.plugins.module_utils._core.threads import Task
-from ansible_collections.day2.ops.plugins.module_utils._postgresql import trouble
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.copying import Copier
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
 from ansible_collections.day2.ops.plugins.module_utils._retention import chunk as chunks
-from ansible_collections.day2.ops.plugins.module_utils._retention import expire, ledger, predicate, types
-from ansible_collections.day2.ops.plugins.module_utils._retention.copy import Chunk, Pass, Target
+from ansible_collections.day2.ops.plugins.module_utils._retention import expire, ledger, types, whole
+from ansible_collections.day2.ops.plugins.module_utils._retention.copy import Chunk, Pass, Target, target_of
 from ansible_collections.day2.ops.plugins.module_utils._retention.delete import Deleter
 from ansible_collections.day2.ops.plugins.module_utils._retention.plan import Step
 from ansible_collections.day2.ops.plugins.module_utils._retention.site import Site
@@ -66,7 +64,7 @@ def _one(site: Site, step: Step) -> None:
     except OpsError as error:
         if step.action["started"]:
             records.fail(step.action, _sentence(error))
-        if isinstance(error, ENDS) or not isinstance(error, trouble.SqlError):
+        if isinstance(error, ENDS):
             raise
 
 
@@ -81,34 +79,17 @@ def _delete_rows(site: Site, step: Step) -> None:
     records.finish(step.action, step.action["after"])
 
 
+def _drop_partition(site: Site, step: Step) -> None:
+    accept(site, step.found)
+    whole.drop(site, step)
+
+
 def accept(site: Site, found: Found) -> None:
     """From now on the policy is known here."""
     relation = found.relation
     if not found.known:
         note = ledger.note(site.run, found.policy, spell(relation.schema, relation.name), ledger.ACCEPT)
         site.worker.rows(ledger.insert(note))
-
-
-def target_of(site: Site, found: Found) -> Target:
-    """Where a new pass over the policy puts its chunks."""
-    policy, relation = found.policy, found.relation
-    folder = chunks.run_folder(site.run.target, policy.name, clock.now(), secrets.token_hex(2))
-    if policy.erase:
-        return Target(folder, {})
-    recipients = site.recipients if policy.archive == "age" else ()
-    about = chunks.about(
-        relation,
-        run=site.run.id,
-        target=site.run.target,
-        policy=policy.name,
-        policy_hash=policy.hash,
-        cutoff=found.cutoff,
-        database=site.server.database,
-        system_identifier=site.server.system_identifier,
-        settings=predicate.settings(policy, relation),
-        encryption="age" if recipients else "none",
-    )
-    return Target(folder, about, site.chunks, recipients)
 
 
 @dataclass
@@ -199,5 +180,6 @@ def _sentence(error: OpsError) -> str:
 
 _ACTS: dict[str, Callable[[Site, Step], None]] = {
     types.DELETE_ROWS.name: _delete_rows,
+    types.DROP_PARTITION.name: _drop_partition,
     types.DELETE_ARCHIVE.name: expire.remove,
 }

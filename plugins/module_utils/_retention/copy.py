@@ -9,14 +9,17 @@ is one statement of its own: no transaction is open while bytes travel, and a st
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._backup import codec
+from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.threads import threaded
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.copying import Copier
 from ansible_collections.day2.ops.plugins.module_utils._retention import chunk, predicate
 from ansible_collections.day2.ops.plugins.module_utils._retention.rows import Keys
+from ansible_collections.day2.ops.plugins.module_utils._retention.site import Site
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import Found, Policy, Relation
 from ansible_collections.day2.ops.plugins.module_utils._store.base import Store, Stored, to_json
 
@@ -46,6 +49,28 @@ class Target:
     about: dict[str, Any]
     store: Optional[Store] = None
     recipients: Sequence[Any] = ()
+
+
+def target_of(site: Site, found: Found) -> Target:
+    """Where a new pass over the policy puts its chunk."""
+    policy, relation = found.policy, found.relation
+    folder = chunk.run_folder(site.run.target, policy.name, clock.now(), secrets.token_hex(2))
+    if policy.erase:
+        return Target(folder, {})
+    recipients = site.recipients if policy.archive == "age" else ()
+    about = chunk.about(
+        relation,
+        run=site.run.id,
+        target=site.run.target,
+        policy=policy.name,
+        policy_hash=policy.hash,
+        cutoff=found.cutoff,
+        database=site.server.database,
+        system_identifier=site.server.system_identifier,
+        settings=predicate.settings(policy, relation),
+        encryption="age" if recipients else "none",
+    )
+    return Target(folder, about, site.chunks, recipients)
 
 
 def walk_of(policy: Policy, relation: Relation) -> tuple[str, ...]:

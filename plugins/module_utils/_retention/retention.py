@@ -20,7 +20,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks, check_slots
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count
-from ansible_collections.day2.ops.plugins.module_utils._retention import act, adopt, expire, plan, resolve, types
+from ansible_collections.day2.ops.plugins.module_utils._retention import act, adopt, expire, plan, resolve, types, whole
 from ansible_collections.day2.ops.plugins.module_utils._retention.find import find
 from ansible_collections.day2.ops.plugins.module_utils._retention.policy import policies_of, policy_options
 from ansible_collections.day2.ops.plugins.module_utils._retention.site import Site
@@ -126,6 +126,7 @@ def _retain(run: Run, policies: list[Policy], recipients: list[Any], known: Know
         _resolve(run, store, control, archiving, known, site)
     known.found = find(run, control, policies)
     known.steps = plan.plan(known.found, run.deadline.left(), lambda action: approved(run, action), run.check_mode)
+    known.steps += whole.detached(control, known.found)
     known.looked = True
     if store is not None:
         known.steps += expire.expired(known.left, known.found)

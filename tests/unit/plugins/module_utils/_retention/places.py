@@ -196,7 +196,8 @@ def wait_in(folder: Path, module: str = "_retention.delete", name: str = "Delete
     is called when a chunk is safe in the store, before its first row is deleted."""
     owner, _dot, function = name.rpartition(".")
     return (
-        f"import time, pathlib, importlib\nowner = importlib.import_module('{UTILS}.{module}').{owner}\n"
+        f"import time, pathlib, importlib\nm = importlib.import_module('{UTILS}.{module}')\n"
+        f"owner = {f'm.{owner}' if owner else 'm'}\n"
         f"waiting, place = owner.{function}, pathlib.Path({str(folder)!r})\n"
         "def wait(*a, **k):\n"
         "    (place / 'there').touch()\n"
