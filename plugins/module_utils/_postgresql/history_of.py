@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Mapping, Optional, Sequence, Union
 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import RATES, History, Index, Table
@@ -62,7 +62,9 @@ def raised_to(before_bytes: int, reclaimed: int, bloat: Optional[float]) -> Opti
 
 def sizes_per_row(tables: Sequence[Table], indexes: Sequence[Index], at_least: int) -> dict[str, float]:
     """Bytes per row of what is large enough to matter, for the days on which nothing else tells."""
-    sized = [(one.bytes, one.rows, spell(one.schema, one.name)) for one in tables if one.kind != "p"]
-    sized += [(one.bytes, one.rows, spell(one.schema, one.name)) for one in indexes if one.valid]
-    large = sorted((one for one in sized if one[0] >= at_least and one[1] >= 1), reverse=True)[:MOST]
-    return {name: round(size / rows, 3) for size, rows, name in large}
+    things: list[Union[Table, Index]] = [
+        *(one for one in tables if one.kind != "p"),
+        *(one for one in indexes if one.valid),
+    ]
+    large = sorted((one for one in things if one.bytes >= at_least and one.rows >= 1), key=lambda one: -one.bytes)
+    return {spell(one.schema, one.name): round(one.bytes / one.rows, 3) for one in large[:MOST]}

@@ -79,6 +79,8 @@ def assume(state: State, actions: Sequence[Mapping[str, Any]]) -> State:
         if predicted.get("rows_deleted") and action.get("status") in ("planned", "done"):
             name = str(predicted.get("table") or action.get("subject"))
             rows[name] = rows.get(name, 0) + int(predicted["rows_deleted"])
+    if not rows:
+        return state
     tables = []
     for table in state.tables:
         gone = min(rows.get(spell(table.schema, table.name), 0), table.live)
@@ -103,9 +105,11 @@ def _covered_by_parents(
 
 
 def _table_steps(table: Table, state: State, policy: Policy, leaves: Sequence[Table], *, analyze: bool) -> list[Step]:
-    subject = spell(table.schema, table.name)
     vacuum = needs.vacuum(table, policy, state.holders) if "vacuum" in policy.operations else Need()
     stats = needs.analyze(table, policy, leaves) if analyze and "analyze" in policy.operations else Need()
+    if not (vacuum.reason or stats.reason):
+        return []
+    subject = spell(table.schema, table.name)
     before = {
         "bytes": table.bytes + table.toast_bytes,
         "live_rows": table.live,
@@ -157,7 +161,6 @@ def _leave_to_others(step: Step, state: State) -> None:
 
 
 def _index_steps(index: Index, table: Table, state: State, policy: Policy) -> list[Step]:
-    subject = spell(index.schema, index.name)
     before = {"bytes": index.bytes}
     need = Need()
     if not index.valid and is_leftover(index.name):
@@ -165,11 +168,15 @@ def _index_steps(index: Index, table: Table, state: State, policy: Policy) -> li
             return []
         reason = "it is invalid: an interrupted concurrent rebuild left it behind, and every write may maintain it"
         predicted: dict[str, Any] = {"seconds": 1.0, "bytes_reclaimed": index.bytes}
-        action = types.DROP_INDEX.plan(subject, reason, predicted=predicted, before=before)
+        action = types.DROP_INDEX.plan(spell(index.schema, index.name), reason, predicted=predicted, before=before)
     elif "reindex" in policy.operations and not index.toast:
-        need = needs.reindex(index, table, policy, state.holders, state.history.raised.get(subject, 0.0))
+        # Of tens of thousands of indexes few are due: what is dear is done for those only.
+        known = state.history.raised
+        raised = known.get(spell(index.schema, index.name), 0.0) if known else 0.0
+        need = needs.reindex(index, table, policy, state.holders, raised)
         if not need.reason:
             return []
+        subject = spell(index.schema, index.name)
         predicted = {
             "seconds": round(costs.reindex_seconds(index, table, state), 1),
             "bytes_reclaimed": max(0, int(index.bytes - need.useful)) if need.useful else 0,

@@ -24,7 +24,6 @@ SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.
        c.relkind::text AS kind, CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid::bigint END AS root,
        CASE c.relkind WHEN 'p' THEN 0 ELSE coalesce(pg_relation_size(c.oid), 0) END AS bytes,
        coalesce(pg_relation_size(t.oid), 0) AS toast_bytes, t.oid::bigint AS toast,
-       CASE c.relkind WHEN 'p' THEN 0 ELSE coalesce(pg_indexes_size(c.oid), 0) END AS index_bytes,
        c.relpages AS pages, c.relallvisible AS visible_pages, c.reltuples::float8 AS rows,
        pg_stat_get_live_tuples(c.oid) AS live, pg_stat_get_dead_tuples(c.oid) AS dead,
        coalesce(pg_stat_get_live_tuples(t.oid), 0) AS toast_live,
@@ -191,6 +190,14 @@ def read_indexes(session: Session, tables: Sequence[Table]) -> list[Index]:
         return indexes
     builders = {row["oid"]: row["pid"] for row in session.rows(_BUILDERS, {"invalid": invalid})}
     return [replace(index, builder=builders.get(index.oid)) for index in indexes]
+
+
+def with_index_bytes(tables: Sequence[Table], indexes: Sequence[Index]) -> list[Table]:
+    """The tables with the size of their indexes, where a vacuum would read them: where rows are dead. Pure."""
+    sizes: dict[int, int] = {}
+    for index in indexes:
+        sizes[index.table] = sizes.get(index.table, 0) + index.bytes
+    return [replace(one, index_bytes=sizes.get(one.oid, 0)) if one.dead else one for one in tables]
 
 
 def measure(
