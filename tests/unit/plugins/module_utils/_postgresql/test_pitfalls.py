@@ -68,16 +68,16 @@ def test_nobody_queues_behind_us_and_we_behind_nobody(place: Place, statements: 
     assert not blocking and [line for line in ours if "REINDEX INDEX CONCURRENTLY" in line]
 
 
+# Whom a rebuild waits for, and in which phase of it.
+PHASES = [
+    ("UPDATE orders SET note = 'y' WHERE id = 1", "waiting for writers before build"),
+    ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1", "waiting for old snapshots"),
+    ("SELECT count(*) FROM orders", "waiting for readers before marking dead"),
+]
+
+
 @both
-@pytest.mark.parametrize(
-    ("blocker", "phase"),
-    [
-        ("UPDATE orders SET note = 'y' WHERE id = 1", "waiting for writers before build"),
-        ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1", "waiting for old snapshots"),
-        ("SELECT count(*) FROM orders", "waiting for readers before marking dead"),
-    ],
-    ids=["writers", "snapshots", "readers"],
-)
+@pytest.mark.parametrize(("blocker", "phase"), PHASES, ids=["writers", "snapshots", "readers"])
 def test_killed_in_any_phase_the_next_run_leaves_no_invalid_index(place: Place, blocker: str, phase: str) -> None:
     holder = place.database.connect(autocommit=False)
     holder.cursor().execute(blocker)
