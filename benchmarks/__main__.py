@@ -10,18 +10,23 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
-from benchmarks import backup, bloated_night, idle_night, retention
+from benchmarks import backup, bloated_night, idle_night, plan_size, retention
 from benchmarks.measure import Figure
 
 
 def postgresql() -> Iterator[Figure]:
     """All that the maintenance and the retention of a database promise."""
-    for part in (idle_night, bloated_night, retention):
+    for part in (idle_night, bloated_night, plan_size, retention):
         yield from part.run()
 
 
 ALL: dict[str, Callable[[], Iterable[Figure]]] = {"backup": backup.run, "postgresql": postgresql}
-PARTS = {"idle_night": idle_night.run, "bloated_night": bloated_night.run, "retention": retention.run}
+PARTS = {
+    "idle_night": idle_night.run,
+    "bloated_night": bloated_night.run,
+    "plan_size": plan_size.run,
+    "retention": retention.run,
+}
 
 
 def main() -> int:
