@@ -12,9 +12,12 @@ def test_data(database): ...                 # a fresh database on pg
 
 from __future__ import annotations
 
+import os
 import secrets
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg2.extensions
@@ -127,6 +130,33 @@ def new_database() -> Iterator[Callable[..., Database]]:
 def database(pg: Postgres, new_database: Callable[..., Database]) -> Database:
     """A fresh database on pg, owned by orchestrator, with pgstattuple and pg_stat_statements."""
     return new_database(pg)
+
+
+@pytest.fixture
+def small_disk(lab: Lab) -> Iterator[Callable[[Path, str], None]]:
+    """Makes an empty folder a file system of its own, or gives it another size: small_disk(folder, "1m"). It belongs to
+    the servers' user. Whoever works in it must be gone at the end. Skips the test where nothing can be mounted."""
+    made: list[Path] = []
+
+    def mount(folder: Path, options: str) -> str:
+        command = ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.stderr.strip() if done.returncode else ""
+
+    def make(folder: Path, size: str) -> None:
+        if os.geteuid() != 0:
+            pytest.skip("only root may mount a small file system")
+        if folder in made:
+            assert not mount(folder, f"remount,size={size}")
+            return
+        owner = f",uid={lab.account.uid},gid={lab.account.gid}" if lab.account else ""
+        if trouble := mount(folder, f"size={size},mode=700{owner}"):
+            pytest.skip(f"no file system can be mounted here: {trouble}")
+        made.append(folder)
+
+    yield make
+    for folder in made:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.fixture(scope="session")

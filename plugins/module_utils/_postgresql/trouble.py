@@ -19,6 +19,7 @@ LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
 INSUFFICIENT_PRIVILEGE = "42501"
 UNDEFINED_OBJECT = "42704"
+DISK_FULL = "53100"
 # The connection is gone or going: administrator shutdown, crash shutdown, cannot connect now, connection exceptions.
 GONE = ("57P01", "57P02", "57P03", "57P05", "08")
 

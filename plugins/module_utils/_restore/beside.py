@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Mapping, Optional
 
@@ -16,7 +17,13 @@ from ansible_collections.day2.ops.plugins.module_utils._backup.archive import En
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guard, workplace
 from ansible_collections.day2.ops.plugins.module_utils._backup.tools import Tools
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError, Refused, Stopped
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import (
+    Deferred,
+    OpsError,
+    Refused,
+    Stopped,
+    name_failure,
+)
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check, Scalar
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import trouble
@@ -38,6 +45,7 @@ from ansible_collections.day2.ops.plugins.module_utils._store.base import Store
 FILLING = {"maintenance_work_mem": "256MB", "synchronous_commit": "off", "default_transaction_read_only": "off"}
 PREFIX = "day2-restore-"
 CREATE_SECONDS = 600.0
+_FULL = re.compile(r"No space left on device|Disk quota exceeded|could not extend file .* wrote only")
 DROP_SECONDS = 120.0
 
 
@@ -92,9 +100,13 @@ def restore(
         ) from error
     except Stopped:
         raise
-    except OpsError:
+    except OpsError as error:
         with contextlib.suppress(OpsError):
             drop(bench.run, bench.worker, name, force=True)
+        if _disk_full(error):
+            raise _no_room(name) from error
+        if not isinstance(error, Deferred):
+            name_failure(error, f"restore {name}")
         raise
     bench.worker.run(marking(made.marked(replace(mark, complete=True, at=clock.now_iso()))), timeout=CREATE_SECONDS)
     rows = next(one for one in checks if one["check"] == set_types.ROWS.name)
@@ -111,6 +123,17 @@ def restore(
     return checks, after
 
 
+def _disk_full(error: OpsError) -> bool:
+    """Whether the server says so; pg_restore passes on no SQLSTATE."""
+    if isinstance(error, load.LoadFailed):
+        return any(_FULL.search(one) for one in error.errors)
+    return isinstance(error, trouble.SqlError) and error.sqlstate == trouble.DISK_FULL
+
+
+def _no_room(name: str) -> OpsError:
+    return OpsError(f"Failed to restore {name}: no space is left on the server's disk; make room there first.")
+
+
 def create(bench: Bench, wanted: facts.Facts, name: str, mark: Mark) -> Database:
     """An empty database with the live one's shape and owner, which nobody else may connect to."""
     version = bench.worker.version
@@ -119,7 +142,7 @@ def create(bench: Bench, wanted: facts.Facts, name: str, mark: Mark) -> Database
     try:
         bench.worker.run(made, timeout=CREATE_SECONDS)
     except trouble.SqlError as error:
-        raise OpsError(f"Failed to create {name}: {error}.") from error
+        raise _no_room(name) if _disk_full(error) else OpsError(f"Failed to create {name}: {error}.") from error
     family = read_family(bench.control, mark.of)
     database = family.named(name)
     if database is None:

@@ -83,6 +83,18 @@ def require_settings(session: Session, names: Collection[str], what: str) -> Non
         )
 
 
+def require_tablespace(session: Session, name: str, what: str) -> None:
+    """:class:`Refused` when the role may not make a database where the live one is. The default is open to all."""
+    if name == "pg_default":
+        return
+    me = session.rows("SELECT current_user AS name, has_tablespace_privilege(%s, 'CREATE') AS may", [name])[0]
+    if not me["may"]:
+        raise Refused(
+            f"Failed to {what}: the user {me['name']} may not use the tablespace of the database. Let an administrator "
+            f"run: GRANT CREATE ON TABLESPACE {quote(name)} TO {quote(me['name'])};"
+        )
+
+
 def contents(store: Store, prefix: str, manifest: fetch.Manifest, identities: Any) -> Toc:
     """What the archive of a set holds, from its beginning: a few mebibytes at most are fetched."""
     fetch.check_sizes(store, prefix, manifest)

@@ -85,6 +85,7 @@ def _ready(way: Way, store: Store, chosen: catalogue.BackupSet, manifest: dict[s
     restore_needs.require_roles(run, way.control, store, chosen.prefix, manifest, identities, entries)
     wanted = facts.read(way.control, live) if live else facts.from_manifest(way.control, manifest)
     require_rights(way, wanted, restore_needs.roles_of(entries), f"restore beside {way.family.name}")
+    restore_needs.require_tablespace(way.control, wanted.shape.tablespace, f"restore beside {way.family.name}")
     if not run.params["tables"]:
         restore_needs.require_extensions(way.control, entries, there, superuser)
     if run.params["spool_dir"]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -252,24 +250,18 @@ def test_broken_sets(run: Run, filled: Database, folder: Path, tmp_path: Path) -
 
 
 @pytest.mark.lab
-def test_the_disk_is_full(run: Run, filled: Database, folder: Path, tmp_path: Path) -> None:
+def test_the_disk_is_full(
+    run: Run, filled: Database, folder: Path, tmp_path: Path, small_disk: Callable[[Path, str], None]
+) -> None:
     """The room was there when it was looked at, and was not when it was needed."""
     small = tmp_path / "small"
     small.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a small file system")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)]
-    done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
-    try:
-        store = sets.folder_store(folder)
-        made = sets.make_set(filled.postgres, filled.name, store, "shop")
-        assert made.manifest["logical_bytes"] > 1 << 20
-        with pytest.raises(Refused, match=r"scratch_dir .*larger"):
-            fetch.spool(run, store, made.prefix, made.manifest, None, str(small), option="scratch_dir")
-        grown = {**made.manifest, "logical_bytes": -fetch.MARGIN_BYTES}
-        with pytest.raises(Refused, match=r"full; set scratch_dir"):
-            fetch.spool(run, store, made.prefix, grown, None, str(small), option="scratch_dir")
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
+    small_disk(small, "1m")
+    store = sets.folder_store(folder)
+    made = sets.make_set(filled.postgres, filled.name, store, "shop")
+    assert made.manifest["logical_bytes"] > 1 << 20
+    with pytest.raises(Refused, match=r"scratch_dir .*larger"):
+        fetch.spool(run, store, made.prefix, made.manifest, None, str(small), option="scratch_dir")
+    grown = {**made.manifest, "logical_bytes": -fetch.MARGIN_BYTES}
+    with pytest.raises(Refused, match=r"full; set scratch_dir"):
+        fetch.spool(run, store, made.prefix, grown, None, str(small), option="scratch_dir")

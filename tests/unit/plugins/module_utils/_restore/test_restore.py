@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,7 +24,8 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.grants import
 from tests.lab import demo
 from tests.lab.age import Key, new_key
 from tests.lab.fixtures import Database, majors
-from tests.lab.postgres import Postgres
+from tests.lab.lab import Lab
+from tests.lab.postgres import Postgres, give_folder
 from tests.lab.processes import wait_until as until
 from tests.unit.plugins.module_utils._backup import sets
 
@@ -597,3 +599,95 @@ def test_extensions_that_only_a_superuser_may_make(make_shop: Callable[..., Shop
     # Single tables do not need them.
     done = shop.go("beside", set=taken.id, tables=["orders"])
     assert statuses(done) == [("rescue_tables", "done")], done
+
+
+@dataclass
+class Cramped:
+    """A server with a disk of its own."""
+
+    server: Postgres
+    disk: Path
+    resize: Callable[[Path, str], None]
+
+    def leave(self, mebibytes: int) -> None:
+        """Make the disk so large that this much of it is free."""
+        used = shutil.disk_usage(self.disk).used >> 20
+        self.resize(self.disk, f"{used + 1 + mebibytes}m")
+
+
+@pytest.fixture
+def cramped(lab: Lab, small_disk: Callable[[Path, str], None], request: pytest.FixtureRequest) -> Iterator[Cramped]:
+    """Its version, and what is on the disk: all data and the WAL, or only a tablespace of this name."""
+    major, what = request.param
+    name = f"cramped-{secrets.token_hex(3)}"
+    if what == "data":
+        folder = give_folder(lab.root / name, lab.account)
+        server = Postgres(name, major, folder, lab.programs.postgresql(major), lab.account, {"max_wal_size": "32MB"})
+        made = Cramped(server, give_folder(server.data_dir, lab.account), small_disk)
+        small_disk(made.disk, "1g")
+        server.create()
+    else:
+        server = lab.postgres(major, name)
+        made = Cramped(server, lab.shared_folder(name), small_disk)
+        small_disk(made.disk, "1g")
+        server.execute(f"CREATE TABLESPACE cramped LOCATION '{made.disk}'")
+    demo.create_roles(server)
+    yield made
+    # Or its disk could not be taken away.
+    server.stop("immediate")
+
+
+# Before 16 a block may be written by half before the disk is full.
+@pytest.mark.parametrize(
+    ("cramped", "spooled"),
+    [((15, "tablespace"), False), ((18, "tablespace"), True)],
+    ids=["pg15-streamed", "pg18-spooled"],
+    indirect=["cramped"],
+)
+def test_the_disk_of_the_server_is_full(cramped: Cramped, make_server_shop: Callable[..., Shop], spooled: bool) -> None:
+    shop = make_server_shop(cramped.server, 60000)
+    given = {"spool_dir": str(shop.scratch) if spooled else None}
+    shop.server.execute(f'ALTER DATABASE "{shop.name}" SET TABLESPACE cramped')
+    refused = shop.plan("beside", **given)
+    assert refused["error"]["kind"] == "refused", refused
+    statement = f"GRANT CREATE ON TABLESPACE cramped TO {ROLE};"
+    assert refused["msg"].endswith(f"Let an administrator run: {statement}")
+    shop.server.execute(statement)
+    before = shop.all()
+    # An empty database takes 7 MiB: it ends in making that, then in the rows.
+    for free in (3, 20):
+        cramped.leave(free)
+        failed = shop.go("beside", **given)
+        assert failed["error"]["kind"] == "failed" and statuses(failed) == [("restore_database", "failed")], failed
+        why = "no space is left on the server's disk; make room there first."
+        assert failed["msg"] == f"Failed to restore {shop.name}_day2_new: {why}"
+        assert shop.all() == before and shop.orders() == 60000
+        shop.database.execute("UPDATE customers SET note = 'y' WHERE id = 1", user=demo.OWNER)
+    cramped.leave(100)
+    done = shop.go("beside", **given)
+    assert statuses(done) == [("restore_database", "done")], done
+    assert shop.orders(f"{shop.name}_day2_new") == 60000
+
+
+@pytest.mark.parametrize("cramped", [(18, "data")], ids=["pg18"], indirect=True)
+def test_the_disk_with_the_wal_is_full(cramped: Cramped, make_server_shop: Callable[..., Shop]) -> None:
+    """PostgreSQL goes down when it cannot write WAL, and comes back only when there is room."""
+    shop = make_server_shop(cramped.server, 120000)
+    shop.server.execute("CHECKPOINT")
+    before = shop.all()
+    cramped.leave(40)
+    failed = shop.go("beside")
+    assert failed["error"]["kind"] in ("failed", "unreachable"), failed
+    assert statuses(failed) == [("restore_database", "failed")]
+    assert failed["msg"].startswith(f"Failed to restore {shop.name}_day2_new: ") and "\n" not in failed["msg"]
+    until(lambda: not shop.server.running())
+    assert "No space left on device" in shop.server.log()
+    cramped.leave(300)
+    shop.server.start()
+    new = f"{shop.name}_day2_new"
+    assert shop.all().keys() == {shop.name, new} and shop.all()[shop.name] == before[shop.name]
+    assert shop.orders() == 120000
+    assert "restore one first" in shop.swap()["msg"]
+    done = shop.go("beside")
+    assert statuses(done) == [("drop_incomplete_restore", "done"), ("restore_database", "done")], done
+    assert shop.orders() == shop.orders(new) == 120000
