@@ -23,23 +23,33 @@ class Unwanted(Exception):
     """Nobody takes the pieces any more."""
 
 
+class _Outcome:
+    """Carries an error of a thread over to whoever waits for what it makes."""
+
+    failure: Optional[BaseException] = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: Any, error: Optional[BaseException], _trace: Any) -> bool:
+        self.failure = error
+        return True
+
+
 class Task(Generic[T]):
     """``work``, begun in a thread of its own. What it returns or raises is for whoever waits."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
         self._result: list[T] = []
-        self._failure: Optional[BaseException] = None
+        self._outcome = _Outcome()
         self._over = threading.Event()
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
-        try:
+        with self._outcome:
             self._result.append(self._work())
-        except BaseException as error:  # carried over to the thread that waits
-            self._failure = error
-        finally:
-            self._over.set()
+        self._over.set()
 
     @property
     def over(self) -> bool:
@@ -49,8 +59,8 @@ class Task(Generic[T]):
         """Wait for the end, calling ``look``, which may raise, at each tick."""
         while not self._over.wait(TICK_SECONDS):
             look()
-        if self._failure is not None:
-            raise self._failure
+        if self._outcome.failure is not None:
+            raise self._outcome.failure
         return self._result[0]
 
 

@@ -18,7 +18,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.threads import Task
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import spec, trouble
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import GRACE_SECONDS, Session
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.dial import application_name
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.dial import dial_blocking
 
 T = TypeVar("T")
 # The driver hands out single rows; they are passed on in pieces of about this many bytes.
@@ -52,15 +52,7 @@ class Copier:
         self.wait(lambda: self._connect(action, act))
 
     def _connect(self, action: str, act: bool) -> None:
-        import psycopg2
-
-        run, database = self._run, self._run.params["login_db"]
-        options = spec.libpq_options(run.params, database, application_name(run.id, action))
-        try:
-            self._raw = psycopg2.connect(**options, connect_timeout=run.params["connect_timeout"])
-        except psycopg2.Error as error:
-            raise trouble.while_connecting(str(error), self.place) from None
-        self._raw.autocommit = True
+        self._raw = dial_blocking(self._run, action, self._run.params["login_db"])
         self.configure({**SETTINGS, "default_transaction_read_only": "off" if act else "on"})
         with suppress(trouble.SqlError):  # not every operating system of a server can do it
             self.configure({"client_connection_check_interval": "5s"})

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Connecting, without ever blocking: the driver's asynchronous connections, polled between looks at the run."""
+"""Connecting, without ever blocking: the driver's asynchronous connections, polled between looks at the run; and
+synchronous ones, for threads."""
 
 from __future__ import annotations
 
@@ -54,6 +55,22 @@ def dial(run: Run, action: str, database: str) -> Any:
         except Unreachable as error:
             last = error
     raise last or AssertionError("Contract violation: a host without addresses")
+
+
+def dial_blocking(run: Run, action: str, database: str) -> Any:
+    """A raw synchronous connection, for work that the asynchronous ones cannot do. It blocks for connect_timeout at
+    most: call it from a thread. Raises BadInput, Refused and Unreachable."""
+    try:
+        import psycopg2
+    except ImportError:
+        missing_library("psycopg2-binary", sys.executable)
+    options = spec.libpq_options(run.params, database, application_name(run.id, action))
+    try:
+        raw = psycopg2.connect(**options, connect_timeout=run.params["connect_timeout"])
+    except psycopg2.Error as error:
+        raise trouble.while_connecting(str(error), spec.where(run.params, database)) from None
+    raw.autocommit = True
+    return raw
 
 
 def _addresses(run: Run, place: str) -> list[dict[str, str]]:
