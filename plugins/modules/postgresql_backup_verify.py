@@ -133,6 +133,13 @@ options:
         description: A query that returns one row with one value, true. It can only read.
         type: str
         required: true
+  assume_actions:
+    description:
+      - Actions that an earlier step has planned. A backup that is going to be taken counts as the newest set, so that a
+        rehearsal shows what the run will do. Only in check mode.
+    type: list
+    elements: dict
+    default: []
   rto:
     description: Seconds that the way back may take. More is a finding.
     type: float

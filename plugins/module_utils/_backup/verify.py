@@ -43,6 +43,9 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.spec import p
 from ansible_collections.day2.ops.plugins.module_utils._store.base import MANIFEST, Store, from_json
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
 
+# What a rehearsal calls the set that the step before it will take.
+NEXT = "the next set"
+
 
 def options() -> ArgumentSpec:
     """The options of the module, but for those of the store and the brake."""
@@ -64,6 +67,7 @@ def options() -> ArgumentSpec:
             "assertions": {"type": "list", "elements": "dict", "options": asked, "default": []},
             "rto": {"type": "float"},
             "rpo": {"type": "float"},
+            "assume_actions": {"type": "list", "elements": "dict", "default": []},
         }
     )
 
@@ -83,6 +87,9 @@ def _verify(run: Run, found: Found) -> None:
     verify_plan.check_options(run.params)
     store = open_store(run.params, read_only=run.check_mode, deadline=run.deadline)
     sets = catalogue.read_all(store, run.target)
+    if run.check_mode and not run.params["set"] and verify_plan.is_coming(run.params["assume_actions"]):
+        _rehearse(run, sets, found)
+        return
     chosen, reason = verify_plan.choose(
         sets, clock.now(), run.target, run.params["set"], run.params["max_age"], run.params["force"]
     )
@@ -127,6 +134,17 @@ def _verify(run: Run, found: Found) -> None:
             records.fail(action, str(error))
         name_failure(error, f"verify {chosen.id} of {run.target}")
         raise
+
+
+def _rehearse(run: Run, sets: list[catalogue.BackupSet], found: Found) -> None:
+    """The set that is to be proven is not taken yet."""
+    due, reason = verify_plan.is_due(sets, clock.now(), run.params["max_age"], run.params["force"])
+    if not due:
+        found.summary = f"Nothing is due: {reason}."
+        return
+    found.actions.append(types.VERIFY_BACKUP.plan(NEXT, reason, predicted={"bytes": None}))
+    found.summary = f"The set that is taken before is to be restored and compared: {reason}."
+    settle(run, found.actions, any_subject=True)
 
 
 def _read_manifest(store: Store, chosen: catalogue.BackupSet) -> fetch.Manifest:

@@ -57,15 +57,27 @@ def choose(
     if not usable:
         why = "every complete set was refuted" if any(each.complete for each in sets) else "there is no complete set"
         raise Refused(f"Failed to verify a backup of {target}: {why}; take one with day2.ops.postgresql_backup first.")
-    chosen, last = max(usable, key=lambda each: (each.taken, each.id)), last_proof(sets)
+    chosen = max(usable, key=lambda each: (each.taken, each.id))
+    due, reason = is_due(sets, now, max_age, force)
+    return (chosen if due else None), reason
+
+
+def is_due(sets: Sequence[BackupSet], now: datetime, max_age: float, force: bool) -> tuple[bool, str]:
+    """Whether a proof of the newest set is due, and why or why not."""
+    last = last_proof(sets)
     if force:
-        return chosen, "a verification was asked for (force)"
+        return True, "a verification was asked for (force)"
     if last is None or last.verified_at is None:
-        return chosen, "no set was ever verified"
+        return True, "no set was ever verified"
     age = (now - last.verified_at).total_seconds()
     if age < max_age:
-        return None, f"set {last.id} was verified {duration(age)} ago (max_age {duration(max_age)})"
-    return chosen, f"the last verification is {duration(age)} old (max_age {duration(max_age)})"
+        return False, f"set {last.id} was verified {duration(age)} ago (max_age {duration(max_age)})"
+    return True, f"the last verification is {duration(age)} old (max_age {duration(max_age)})"
+
+
+def is_coming(actions: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an earlier step has planned a set, of which a rehearsal only knows that it will be the newest."""
+    return any(one.get("action") == types.BACKUP.name and one.get("status") == "planned" for one in actions)
 
 
 def _named(sets: Sequence[BackupSet], wanted: str) -> BackupSet:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from dataclasses import replace
 from typing import Any, Mapping, Optional, Sequence
 
@@ -71,19 +73,30 @@ def leaves_of(tables: Sequence[Table]) -> dict[int, list[Table]]:
 def assume(state: State, actions: Sequence[Mapping[str, Any]]) -> State:
     """The state after what an earlier step has planned: rows it will delete (``predicted.rows_deleted``) are dead.
 
-    The table is ``predicted.table``, or the action's subject.
+    The table is ``predicted.table``, or the action's subject; of a partitioned one ``predicted.parts`` has the rows of
+    each partition, as JSON. Partitions that are dropped (``predicted.partition``) are gone.
     """
-    rows: dict[str, int] = {}
+    rows: Counter[str] = Counter()
+    dropped = set()
     for action in actions:
         predicted = action.get("predicted") or {}
-        if predicted.get("rows_deleted") and action.get("status") in ("planned", "done"):
+        if action.get("status") not in ("planned", "done"):
+            continue
+        if predicted.get("partition"):
+            dropped.add(str(predicted["partition"]))
+        elif predicted.get("rows_deleted"):
             name = str(predicted.get("table") or action.get("subject"))
-            rows[name] = rows.get(name, 0) + int(predicted["rows_deleted"])
-    if not rows:
+            rows.update(
+                json.loads(predicted["parts"]) if predicted.get("parts") else {name: int(predicted["rows_deleted"])}
+            )
+    if not rows and not dropped:
         return state
     tables = []
     for table in state.tables:
-        gone = min(rows.get(spell(table.schema, table.name), 0), table.live)
+        name = spell(table.schema, table.name)
+        if name in dropped:
+            continue
+        gone = min(rows[name], table.live)
         tables.append(replace(table, live=table.live - gone, dead=table.dead + gone, changed=table.changed + gone))
     return replace(state, tables=tuple(tables))
 

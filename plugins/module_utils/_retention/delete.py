@@ -259,8 +259,11 @@ class Statement:
             names=self._names,
             typed=self._typed,
             before=sql.Literal(first - 1),
+            # Each in a query of its own: a server that knows how many keys there are would rather read all partitions
+            # from end to end than look the rows up.
             arrays=sql.SQL(", ").join(
-                sql.SQL("{}::{}").format(sql.Literal(one), sql.SQL(kind)) for one, kind in zip(columns, self._arrays)
+                sql.SQL("(SELECT {}::{})").format(sql.Literal(one), sql.SQL(kind))
+                for one, kind in zip(columns, self._arrays)
             ),
             table=self._table,
             same=self._same,

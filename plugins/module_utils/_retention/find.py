@@ -149,7 +149,7 @@ def count(
 ) -> tuple[Due, tuple[Partition, ...]]:
     """What is due, counted, and the partitions with the rows that they hold."""
     due = predicate.due(policy, relation, cutoff)
-    counted = _ask(session, policy, relation, predicate.counting(relation, due, by_part=bool(whole)))
+    counted = _ask(session, policy, relation, predicate.counting(relation, due, by_part=relation.kind == "p"))
     rows = sum(row["rows"] for row in counted)
     owner = parts.leaves(links, whole)
     apart = {part.oid: 0 for part in whole}
@@ -163,7 +163,10 @@ def count(
     total = float(max(_total(session, policy, relation), rows + held))
     size = int(relation.bytes * rows / total) if total else 0
     whole = tuple(part if part.pending else replace(part, rows=float(apart[part.oid])) for part in whole)
-    return Due(rows, held, total, size, sum(apart.values())), whole
+    by_name = tuple(
+        (links.names[row["part"]], int(row["rows"])) for row in counted if row.get("part") not in (None, *owner)
+    )
+    return Due(rows, held, total, size, sum(apart.values()), by_name), whole
 
 
 def _goes(session: Session, policy: Policy, relation: Relation, cutoff: Optional[datetime], part: Partition) -> bool:

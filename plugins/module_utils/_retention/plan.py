@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from typing import Any, Callable, Optional, Sequence
@@ -169,7 +170,11 @@ def _delete(one: Found, name: str, rows: int) -> Step:
     held = f"; {count(one.due.held, 'row')} more under legal hold" if one.due.held else ""
     before = {"rows": int(one.due.total), "rows_held": one.due.held, "bytes": one.relation.bytes}
     reason = f"{amount(rows)} of about {amount(one.due.total)} rows {_why(one, rows)}{held}"
-    return Step(types.DELETE_ROWS.plan(name, reason, predicted=_predicted(one, rows, size), before=before), one)
+    predicted = _predicted(one, rows, size)
+    if one.due.parts:
+        # For the rehearsal of whatever vacuums the partitions.
+        predicted["parts"] = json.dumps(dict(one.due.parts))
+    return Step(types.DELETE_ROWS.plan(name, reason, predicted=predicted, before=before), one)
 
 
 def _drop(one: Found, part: Partition) -> Step:

@@ -112,6 +112,8 @@ class Due:
     total: float = 0.0
     bytes: int = 0
     apart: int = 0
+    # Of a partitioned table: the rows by partition, spelled.
+    parts: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ _ROWS = (
 )  # fmt: skip
 DELETE_ROWS = ActionType(
     "delete_rows", "maintain",
-    (*_ROWS, "batches", "longest_batch_seconds", "paused_seconds", "braked_seconds", "braked_by", "archive"),
+    (*_ROWS, "parts", "batches", "longest_batch_seconds", "paused_seconds", "braked_seconds", "braked_by", "archive"),
 )  # fmt: skip
 DROP_PARTITION = ActionType("drop_partition", "maintain", (*_ROWS, "partition", "upper", "pending", "archive"))
 DELETE_ARCHIVE = ActionType(
