@@ -2,12 +2,13 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""python -m tests.lab up|status|down|env: the demo's servers, for as long as they are wanted."""
+"""python -m tests.lab up|status|down|env|tally: the demo's servers, for as long as they are wanted."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import shlex
 import signal
 import sys
@@ -185,13 +186,26 @@ def _down(state: State) -> int:
     return 0
 
 
-def _env(state: State) -> int:
-    """Shell lines for psql, the AWS command line and redis-cli."""
+def _variables(state: State) -> dict[str, Any]:
     import yaml
 
     if not state.variables.exists():
         raise LabError("The lab is down: start it with: python -m tests.lab up")
-    lab = yaml.safe_load(state.variables.read_text(encoding="utf-8"))["lab"]
+    lab: dict[str, Any] = yaml.safe_load(state.variables.read_text(encoding="utf-8"))["lab"]
+    return lab
+
+
+def _tally(state: State) -> int:
+    """How many rows there are, in the tables and in archives, as JSON."""
+    from .tally import tally
+
+    print(json.dumps(tally(_variables(state))))
+    return 0
+
+
+def _env(state: State) -> int:
+    """Shell lines for psql, the AWS command line and redis-cli."""
+    lab = _variables(state)
     main, store, cache = lab["postgresql"]["main"], lab["s3"]["s3"], lab["redis"]["redis"]
     values = {
         "PGHOST": main["host"],
@@ -233,7 +247,7 @@ def _scale(text: str) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.lab", description="Real servers for the demo.")
-    parser.add_argument("command", choices=("up", "status", "down", "env"))
+    parser.add_argument("command", choices=("up", "status", "down", "env", "tally"))
     parser.add_argument(
         "--state", type=Path, default=CHECKOUT / ".lab", help="state folder (default: .lab in the checkout)"
     )
@@ -254,7 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if chosen.command == "up":
             return _up(state, chosen.parts, chosen.scale)
-        return {"status": _status, "down": _down, "env": _env}[chosen.command](state)
+        return {"status": _status, "down": _down, "env": _env, "tally": _tally}[chosen.command](state)
     except LabError as error:
         print(error, file=sys.stderr)
         return 1
