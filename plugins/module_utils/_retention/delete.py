@@ -19,7 +19,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql import troubl
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
 from ansible_collections.day2.ops.plugins.module_utils._retention import ledger, predicate
-from ansible_collections.day2.ops.plugins.module_utils._retention.copy import Chunk, source
+from ansible_collections.day2.ops.plugins.module_utils._retention.copy import Chunk, source, walk_of
 from ansible_collections.day2.ops.plugins.module_utils._retention.rows import BLOCK
 from ansible_collections.day2.ops.plugins.module_utils._retention.site import Site
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import Found
@@ -125,8 +125,9 @@ class Deleter:
     def _batch(self, chunk: Chunk, first: int, count: int, columns: list[str], *, last: bool) -> tuple[int, int]:
         """(deleted, stayed) of one transaction, in one of a few tries."""
         known = self._place(chunk, first, count)
+        span = chunk.keys.span(first, count)
         for free in FREE:
-            statement = self._statement.batch(columns, first, count, known, free.format(self._began))
+            statement = self._statement.batch(columns, span, first, count, known, free.format(self._began))
             try:
                 found = self._transaction(statement, known, durable=last)
                 if found is not None:
@@ -136,7 +137,7 @@ class Deleter:
                 if error.sqlstate not in AGAIN:
                     raise
         # Nobody can have these now: the ledger says that all of them stayed.
-        statement = self._statement.batch(columns, first, count, known, "false")
+        statement = self._statement.batch(columns, span, first, count, known, "false")
         found = self._transaction(statement, known, durable=last)
         if found is None:
             raise Unreachable(f"The connection to {self._site.worker.place} was lost again and again.")
@@ -206,6 +207,7 @@ class Statement:
         relation = found.relation
         self._fixed = fixed
         self._table = source(relation)
+        self._lead = relation.column(walk_of(found.policy, relation)[0])
         self._due = predicate.due(found.policy, relation, found.cutoff)
         names = [f"day2_k{number}" for number in range(len(relation.key))]
         own = [sql.Identifier(name) for name in names]
@@ -226,6 +228,7 @@ class Statement:
     def batch(
         self,
         columns: list[str],
+        span: tuple[str, str],
         first: int,
         count: int,
         place: dict[str, Any],
@@ -233,7 +236,9 @@ class Statement:
     ) -> Any:
         """Delete ``count`` rows from ordinal ``first`` on, and say so in the ledger; returns xid, deleted and stayed.
 
-        ``columns``: array literals of the versions and of each column of the key. ``free``: one of :data:`FREE`.
+        ``columns``: array literals of the versions and of each column of the key. ``span``: where they lie in the first
+        column of the walk; it changes nothing, but lets the server read neighbours together. ``free``: one of
+        :data:`FREE`.
         """
         from psycopg2 import sql
 
@@ -250,7 +255,7 @@ class Statement:
             "WITH day2_d AS MATERIALIZED (SELECT {typed}, day2_x, day2_i + {before} AS day2_o"
             " FROM unnest({arrays}) WITH ORDINALITY AS day2_u(day2_x, {names}, day2_i)),"
             " day2_gone AS (DELETE FROM {table} AS t USING day2_d WHERE {same} AND t.xmin = day2_d.day2_x AND {due}"
-            " AND {free} RETURNING day2_d.day2_o),"
+            " AND {lead} >= {least} AND {lead} <= {most} AND {free} RETURNING day2_d.day2_o),"
             " day2_stay AS (SELECT * FROM day2_d WHERE (SELECT count(*) FROM day2_gone) < {count}"
             " AND day2_o NOT IN (SELECT day2_o FROM day2_gone)),"
             " day2_note AS ({note} RETURNING deleted, cardinality(stayed) AS stayed)"
@@ -267,6 +272,9 @@ class Statement:
             ),
             table=self._table,
             same=self._same,
+            lead=sql.Identifier("t", self._lead.name),
+            least=sql.SQL("{}::{}").format(sql.Literal(span[0]), sql.SQL(self._lead.type)),
+            most=sql.SQL("{}::{}").format(sql.Literal(span[1]), sql.SQL(self._lead.type)),
             due=self._due,
             free=sql.SQL(free),
             count=sql.Literal(count),

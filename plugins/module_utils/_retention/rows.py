@@ -32,6 +32,8 @@ class Keys:
     width: int
     walk: tuple[int, ...]
     blocks: list[Block] = field(default_factory=list)
+    # Where each block begins and ends in the first column of the walk.
+    spans: list[tuple[str, str]] = field(default_factory=list)
     rows: int = 0
     size: int = 0
     first: tuple[str, ...] = ()
@@ -65,6 +67,7 @@ class Keys:
         width = self.width + 1
         columns = zip(*[line.split(b"\t", width) for line in lines])
         self.blocks.append(tuple(b"\n".join(column) for _number, column in zip(range(width), columns)))
+        self.spans.append((self._place(lines[0])[0], self._place(lines[-1])[0]))
         self.rows += len(lines)
 
     def _place(self, line: bytes) -> tuple[str, ...]:
@@ -77,6 +80,10 @@ class Keys:
         taken = self.blocks[at : at + max(1, rows // BLOCK)]
         count = min(self.rows - at * BLOCK, len(taken) * BLOCK)
         return count, [array(b"\n".join(parts)) for parts in zip(*taken)]
+
+    def span(self, first: int, count: int) -> tuple[str, str]:
+        """Between which values of the walk's first column these rows (from 1, whole blocks) lie."""
+        return self.spans[(first - 1) // BLOCK][0], self.spans[(first + count - 2) // BLOCK][1]
 
     def text(self, row: int) -> str:
         """The key of a row (from 1) for people: a JSON array of texts."""
