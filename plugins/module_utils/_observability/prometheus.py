@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Mapping, NoReturn, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused, Unreachable
-from ansible_collections.day2.ops.plugins.module_utils._observability.http import Answer, Service
+from ansible_collections.day2.ops.plugins.module_utils._observability.service import Answer, Service
 
 QUERY = "/api/v1/query"
 
@@ -25,7 +25,7 @@ class Number:
 
 
 class Prometheus:
-    """Asks questions of the server that option ``option`` describes (see ``http.http_options``)."""
+    """Asks questions of the server that option ``option`` describes (see ``service.http_options``)."""
 
     def __init__(self, params: Mapping[str, Any], option: str = "prometheus") -> None:
         self._service = Service("Prometheus", option, params)

@@ -11,8 +11,8 @@ from typing import Any, Mapping, Optional
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.brake import Limit
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
-from ansible_collections.day2.ops.plugins.module_utils._observability.http import http_constraints, http_options
 from ansible_collections.day2.ops.plugins.module_utils._observability.prometheus import Prometheus
+from ansible_collections.day2.ops.plugins.module_utils._observability.service import http_constraints, http_options
 
 # The server needs a moment to cancel, and we to look: nobody shall wait longer than the limit all the same.
 EARLY = 0.75

@@ -39,7 +39,7 @@ def collations(session: Session, database: str) -> list[Check]:
         types.COLLATIONS(
             database, len(rows), warn=1, collations=told,
             summary=f"The operating system sorts {count(len(rows), 'collation')} in another order now: {told}.",
-            advice="Check the indexes on text with amcheck, rebuild those, then run ALTER DATABASE or ALTER COLLATION ... "
-            "REFRESH [COLLATION] VERSION. Unique indexes may hold duplicates.",
+            advice="Check the indexes on text with amcheck, rebuild those, then run ALTER DATABASE or ALTER COLLATION "
+            "... REFRESH [COLLATION] VERSION. Unique indexes may hold duplicates.",
         )
     ]  # fmt: skip

@@ -85,11 +85,13 @@ class Reach:
 def reach(links: Links, table: int) -> Reach:
     """Follow cascades from the table. Pure."""
     deleted, updated, crossed = [table], [], []
-    for one in deleted:
-        for reference in links.referring(one):
+    waiting = [table]
+    while waiting:
+        for reference in links.referring(waiting.pop(0)):
             crossed.append(reference)
             if reference.action == CASCADE and reference.table not in deleted:
                 deleted.append(reference.table)
+                waiting.append(reference.table)
             elif reference.action in (SET_NULL, SET_DEFAULT) and reference.table not in updated:
                 updated.append(reference.table)
     return Reach(tuple(dict.fromkeys(crossed)), _families(links, deleted), _families(links, updated))

@@ -19,8 +19,8 @@ import pytest
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused, Unreachable
 from ansible_collections.day2.ops.plugins.module_utils._observability import prometheus as module
-from ansible_collections.day2.ops.plugins.module_utils._observability.http import MOST_BYTES
 from ansible_collections.day2.ops.plugins.module_utils._observability.prometheus import Number, Prometheus, one_number
+from ansible_collections.day2.ops.plugins.module_utils._observability.service import MOST_BYTES
 from ansible_collections.day2.ops.tests.lab import prometheus as lab_prometheus
 from ansible_collections.day2.ops.tests.lab.lab import Lab
 
