@@ -272,7 +272,7 @@ FACTORIES = {
     "psycopg2": "plugins/module_utils/_postgresql/dial.py",
     "boto3": "plugins/module_utils/_store/s3.py",
     "redis": "plugins/module_utils/_redis/connect.py",
-    "requests": "plugins/module_utils/_observability/http.py",
+    "requests": "plugins/module_utils/_observability/service.py",
 }
 OPENERS = {
     "psycopg2": {"connect"},

@@ -54,6 +54,8 @@ class Session:
         self.version = int(raw.server_version)
         self.tls = bool(raw.info.ssl_in_use)
         self.pooler = ""
+        # How many rows the last statement changed or returned; of several at once, the last one of them.
+        self.affected = 0
         self.control: Optional[Session] = None
         self._run = run
         self._raw = raw
@@ -151,6 +153,7 @@ class Session:
             cursor = self._raw.cursor()
             cursor.execute(statement, args)
             self._wait(bound, watch, final)
+            self.affected = cursor.rowcount
             if cursor.description is None:
                 return []
             names = [column[0] for column in cursor.description]

@@ -19,21 +19,14 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql import troubl
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
 from ansible_collections.day2.ops.plugins.module_utils._retention import ledger, predicate
-from ansible_collections.day2.ops.plugins.module_utils._retention.copy import Chunk, source, walk_of
+from ansible_collections.day2.ops.plugins.module_utils._retention.copy import Chunk
 from ansible_collections.day2.ops.plugins.module_utils._retention.rows import BLOCK
 from ansible_collections.day2.ops.plugins.module_utils._retention.site import Site
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import Found
+from ansible_collections.day2.ops.plugins.module_utils._retention.statement import FREE, Rows, Statement
 
 # What the next try of the same batch may succeed at.
 AGAIN = (trouble.LOCK_NOT_AVAILABLE, "40001", "40P01")
-# Rows that no running transaction has locked, as far as one is enough to lock them; what several have locked together
-# has a number of its own, which tells nothing. Then only rows that nobody touched before we began, but for ourselves.
-_UNLOCKED = (
-    "t.xmax <> ALL (ARRAY(SELECT day2_l.transactionid FROM pg_catalog.pg_locks AS day2_l"
-    " WHERE day2_l.locktype = 'transactionid' AND day2_l.transactionid IS NOT NULL))"
-)
-_UNTOUCHED = " AND (t.xmax = '0'::xid OR t.xmax::text::bigint >= {})"
-FREE = ("true", _UNLOCKED, _UNLOCKED + _UNTOUCHED)
 _NOW = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint % (1::bigint << 32) AS number"
 # A transaction whose COMMIT got no answer: how long its end is waited for.
 STATUS_SECONDS = 30.0
@@ -124,24 +117,28 @@ class Deleter:
 
     def _batch(self, chunk: Chunk, first: int, count: int, columns: list[str], *, last: bool) -> tuple[int, int]:
         """(deleted, stayed) of one transaction, in one of a few tries."""
-        known = self._place(chunk, first, count)
-        span = chunk.keys.span(first, count)
-        for free in FREE:
-            statement = self._statement.batch(columns, span, first, count, known, free.format(self._began))
+        place = self._place(chunk, first, count)
+        rows = Rows(columns, chunk.keys.span(first, count), first, count)
+        tries: tuple[str, ...] = FREE
+        try:
+            if self._all(rows, place, durable=last):
+                return count, 0
+        except trouble.SqlError as error:
+            self._roll_back()
+            if error.sqlstate not in AGAIN:
+                raise
+            tries = FREE[1:]
+        # At last nobody can have these now: the ledger says that all of them stayed.
+        for free in (*tries, "false"):
             try:
-                found = self._transaction(statement, known, durable=last)
+                found = self._transaction(self._statement.batch(rows, place, free.format(self._began)), place, last)
                 if found is not None:
                     return found
             except trouble.SqlError as error:
                 self._roll_back()
                 if error.sqlstate not in AGAIN:
                     raise
-        # Nobody can have these now: the ledger says that all of them stayed.
-        statement = self._statement.batch(columns, span, first, count, known, "false")
-        found = self._transaction(statement, known, durable=last)
-        if found is None:
-            raise Unreachable(f"The connection to {self._site.worker.place} was lost again and again.")
-        return found
+        raise Unreachable(f"The connection to {self._site.worker.place} was lost again and again.")
 
     def _place(self, chunk: Chunk, first: int, count: int) -> dict[str, Any]:
         """What the ledger says of a batch before it is done."""
@@ -153,20 +150,32 @@ class Deleter:
             place.update(object=stored.key, version=stored.etag, sha256=stored.sha256)
         return place
 
-    def _transaction(self, statement: Any, place: dict[str, Any], *, durable: bool) -> Optional[tuple[int, int]]:
+    def _all(self, rows: Rows, place: dict[str, Any], *, durable: bool) -> bool:
+        """The usual way, at half the cost: whether all rows were there as they were copied, and went."""
+        worker = self._site.worker
+        worker.rows(self._begin(durable) + self._statement.all(rows))
+        if worker.affected != rows.count:
+            self._roll_back()
+            return False
+        noted = worker.rows(self._statement.note(rows, place))[0]
+        return self._commit(str(noted["xid"]), (rows.count, 0), place) == (rows.count, 0)
+
+    def _transaction(self, statement: Any, place: dict[str, Any], durable: bool) -> Optional[tuple[int, int]]:
         """Delete and COMMIT. None when the COMMIT got lost and did not happen."""
+        row = self._site.worker.rows(self._begin(durable) + statement)[0]
+        return self._commit(str(row["xid"]), (int(row["deleted"]), int(row["stayed"])), place)
+
+    def _begin(self, durable: bool) -> Any:
         from psycopg2 import sql
 
-        worker = self._site.worker
-        begin = "BEGIN; "
-        if durable:
-            begin += f"SET LOCAL synchronous_commit = {self._site.durable}; "
-        row = worker.rows(sql.SQL(begin) + statement)[0]
+        return sql.SQL("BEGIN; " + (f"SET LOCAL synchronous_commit = {self._site.durable}; " if durable else ""))
+
+    def _commit(self, xid: str, done: tuple[int, int], place: dict[str, Any]) -> Optional[tuple[int, int]]:
         try:
-            worker.rows("COMMIT")
+            self._site.worker.rows("COMMIT")
         except Unreachable as error:
-            return self._lost(error, row["xid"], place)
-        return int(row["deleted"]), int(row["stayed"])
+            return self._lost(error, xid, place)
+        return done
 
     def _lost(self, error: Unreachable, xid: str, place: dict[str, Any]) -> Optional[tuple[int, int]]:
         """A COMMIT without an answer: wait for that transaction to end; the ledger tells how.
@@ -196,87 +205,3 @@ def _status(session: Session, xid: str) -> Optional[str]:
     except trouble.SqlError:  # a number that the server has not given out (again) yet
         return None
     return status
-
-
-class Statement:
-    """The statement of a batch; everything but the keys is put together once."""
-
-    def __init__(self, found: Found, fixed: dict[str, Any]) -> None:
-        from psycopg2 import sql
-
-        relation = found.relation
-        self._fixed = fixed
-        self._table = source(relation)
-        self._lead = relation.column(walk_of(found.policy, relation)[0])
-        self._due = predicate.due(found.policy, relation, found.cutoff)
-        names = [f"day2_k{number}" for number in range(len(relation.key))]
-        own = [sql.Identifier(name) for name in names]
-        types = [relation.column(name).type for name in relation.key]
-        self._names = sql.SQL(", ").join(own)
-        # Arrays of arrays and of rows come out of unnest in their parts: what may be one goes through text.
-        self._arrays = ["xid[]", *("text[]" if "." in kind or kind.endswith("]") else f"{kind}[]" for kind in types)]
-        self._typed = sql.SQL(", ").join(
-            sql.SQL("{}::{} AS {}").format(one, sql.SQL(kind), one) for one, kind in zip(own, types)
-        )
-        self._key = sql.SQL("jsonb_build_array({})::text").format(
-            sql.SQL(", ").join(sql.SQL("format('%s', {})").format(one) for one in own)
-        )
-        self._same = sql.SQL(" AND ").join(
-            sql.SQL("{} = day2_d.{}").format(sql.Identifier("t", name), one) for name, one in zip(relation.key, own)
-        )
-
-    def batch(
-        self,
-        columns: list[str],
-        span: tuple[str, str],
-        first: int,
-        count: int,
-        place: dict[str, Any],
-        free: str,
-    ) -> Any:
-        """Delete ``count`` rows from ordinal ``first`` on, and say so in the ledger; returns xid, deleted and stayed.
-
-        ``columns``: array literals of the versions and of each column of the key. ``span``: where they lie in the first
-        column of the walk; it changes nothing, but lets the server read neighbours together. ``free``: one of
-        :data:`FREE`.
-        """
-        from psycopg2 import sql
-
-        note = ledger.insert(
-            {
-                **self._fixed,
-                **place,
-                "deleted": sql.SQL("(SELECT count(*) FROM day2_gone)"),
-                "stayed": sql.SQL("ARRAY(SELECT day2_o FROM day2_stay ORDER BY 1)"),
-                "stayed_keys": sql.SQL("ARRAY(SELECT {} FROM day2_stay ORDER BY day2_o)").format(self._key),
-            }
-        )
-        return sql.SQL(
-            "WITH day2_d AS MATERIALIZED (SELECT {typed}, day2_x, day2_i + {before} AS day2_o"
-            " FROM unnest({arrays}) WITH ORDINALITY AS day2_u(day2_x, {names}, day2_i)),"
-            " day2_gone AS (DELETE FROM {table} AS t USING day2_d WHERE {same} AND t.xmin = day2_d.day2_x AND {due}"
-            " AND {lead} >= {least} AND {lead} <= {most} AND {free} RETURNING day2_d.day2_o),"
-            " day2_stay AS (SELECT * FROM day2_d WHERE (SELECT count(*) FROM day2_gone) < {count}"
-            " AND day2_o NOT IN (SELECT day2_o FROM day2_gone)),"
-            " day2_note AS ({note} RETURNING deleted, cardinality(stayed) AS stayed)"
-            " SELECT pg_current_xact_id()::text AS xid, deleted, stayed FROM day2_note"
-        ).format(
-            names=self._names,
-            typed=self._typed,
-            before=sql.Literal(first - 1),
-            # Each in a query of its own: a server that knows how many keys there are would rather read all partitions
-            # from end to end than look the rows up.
-            arrays=sql.SQL(", ").join(
-                sql.SQL("(SELECT {}::{})").format(sql.Literal(one), sql.SQL(kind))
-                for one, kind in zip(columns, self._arrays)
-            ),
-            table=self._table,
-            same=self._same,
-            lead=sql.Identifier("t", self._lead.name),
-            least=sql.SQL("{}::{}").format(sql.Literal(span[0]), sql.SQL(self._lead.type)),
-            most=sql.SQL("{}::{}").format(sql.Literal(span[1]), sql.SQL(self._lead.type)),
-            due=self._due,
-            free=sql.SQL(free),
-            count=sql.Literal(count),
-            note=note,
-        )
