@@ -61,6 +61,10 @@ def majors(*wanted: int) -> pytest.MarkDecorator:
 all_majors = majors(*MAJORS)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--major", type=int, choices=MAJORS, help="the PostgreSQL of the fixture pg, whatever a test says")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "lab: needs real servers and some seconds; deselect with -m 'not lab'")
 
@@ -92,8 +96,9 @@ def _shared(lab: Lab, major: int) -> Postgres:
 
 @pytest.fixture(scope="session")
 def pg(lab: Lab, request: pytest.FixtureRequest) -> Postgres:
-    """A PostgreSQL server with the roles of the demo (see demo.create_roles); 18 unless @majors says otherwise."""
-    return _shared(lab, getattr(request, "param", MAJORS[-1]))
+    """A PostgreSQL server with the roles of the demo (see demo.create_roles); 18 unless @majors or --major says
+    otherwise."""
+    return _shared(lab, request.config.getoption("major") or getattr(request, "param", MAJORS[-1]))
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,6 @@ import pytest
 from ansible_collections.day2.ops.tests.lab import demo
 from tests.unit.plugins.module_utils._postgresql.place import Place, statuses
 
-both = pytest.mark.parametrize("pg", [14, 18], indirect=True, ids=["pg14", "pg18"])
 pytestmark = pytest.mark.lab
 SMALL = {"index_min_bytes": 1 << 20}
 ONLY_VACUUM = {"operations": ["vacuum"], "tables": ["orders"]}
@@ -52,7 +51,6 @@ def sampled(place: Place, statement: str, over: threading.Event) -> list[Any]:
     return seen
 
 
-@both
 def test_several_connections_share_the_work_and_the_budget(place: Place, slow: None) -> None:
     add_tables(place, 4)
     time.sleep(1.0)
@@ -98,7 +96,6 @@ def test_a_plan_of_one_table_needs_one_connection(place: Place) -> None:
     assert statuses(result) == [("vacuum", "done")]
 
 
-@both
 def test_the_first_lock_of_a_rebuild_is_tried_a_few_times_and_given_up(place: Place) -> None:
     with locked(place):
         began = time.monotonic()
@@ -117,7 +114,6 @@ def test_a_lock_that_is_let_go_is_taken_at_a_later_try(place: Place) -> None:
         assert statuses(module.result()) == [("reindex", "done")]
 
 
-@both
 def test_the_waits_of_a_rebuild_for_others_are_not_cut_by_the_lock_timeout(place: Place) -> None:
     """Ten times the lock timeout behind somebody's open transaction, which a rebuild has to outwait."""
     writer = place.database.connect(autocommit=False)
@@ -134,7 +130,6 @@ def test_the_waits_of_a_rebuild_for_others_are_not_cut_by_the_lock_timeout(place
     assert statuses(module.result()) == [("reindex", "done")]
 
 
-@both
 def test_a_vacuum_that_removed_nothing_has_failed_and_names_the_holder(place: Place) -> None:
     """The holder came after the last vacuum, so that only the attempt shows that it holds everything."""
     holder = place.database.connect()
@@ -178,7 +173,6 @@ def test_a_holder_that_stays_is_named_when_the_wait_is_over(place: Place, hold: 
 LONG = "i" * 60
 
 
-@both
 def test_every_kind_of_leftover_is_removed(place: Place) -> None:
     database = place.database
     database.execute(f'CREATE INDEX "{LONG}" ON orders (note)', user=demo.OWNER)

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.day2.ops.tests.lab import demo
-from ansible_collections.day2.ops.tests.lab.fixtures import Database
+from ansible_collections.day2.ops.tests.lab.fixtures import Database, majors
 from ansible_collections.day2.ops.tests.lab.lab import Lab
 from tests.unit.plugins.module_utils._postgresql.place import Place, statuses
 
-both = pytest.mark.parametrize("pg", [14, 18], indirect=True, ids=["pg14", "pg18"])
+both = majors(14, 18)
 pytestmark = pytest.mark.lab
 CHECK = {"_ansible_check_mode": True}
 
@@ -55,7 +55,6 @@ def test_without_statistics_size_tells_which_table_is_bloated(lost: Place) -> No
     assert found["public.orders"]["before"]["confidence"] == "low"
 
 
-@both
 def test_without_statistics_the_best_size_known_tells_more(lost: Place) -> None:
     lost.database.execute("DROP EXTENSION pgstattuple")
     size = lost.database.value("SELECT pg_relation_size('compact') / 150000.0")
@@ -64,7 +63,6 @@ def test_without_statistics_the_best_size_known_tells_more(lost: Place) -> None:
     assert list(found) == ["public.orders"] and found["public.orders"]["before"]["method"] == "size_per_row"
 
 
-@both
 def test_without_statistics_pgstattuple_counts(lost: Place) -> None:
     found = due(lost.maintain(**CHECK, operations=["vacuum"]), "vacuum")
     assert list(found) == ["public.orders"]
@@ -133,7 +131,6 @@ def kinds(place: Place) -> Place:
     return place
 
 
-@both
 def test_every_kind_of_index_is_judged_by_what_can_tell(kinds: Place) -> None:
     sizes = dict(
         kinds.database.execute("SELECT relname, pg_relation_size(oid) FROM pg_class WHERE relname LIKE 'many%'")
@@ -156,7 +153,6 @@ def test_every_kind_of_index_is_judged_by_what_can_tell(kinds: Place) -> None:
     assert kinds.maintain(**given, tables=["many", "parted", "seen"])["actions"] == []
 
 
-@both
 def test_without_pgstattuple_estimates_tell_most_of_it(kinds: Place) -> None:
     kinds.database.execute("DROP EXTENSION pgstattuple")
     found = due(

@@ -16,7 +16,6 @@ import pytest
 from ansible_collections.day2.ops.tests.lab import demo
 from tests.unit.plugins.module_utils._postgresql.place import Place, statuses
 
-both = pytest.mark.parametrize("pg", [14, 18], indirect=True, ids=["pg14", "pg18"])
 pytestmark = pytest.mark.lab
 SMALL = {"index_min_bytes": 1 << 20}
 ONE = {"tables": ["orders"]}
@@ -36,7 +35,6 @@ def statements(place: Place) -> Iterator[Callable[[], list[str]]]:
     server.configure(log_statement=None, log_line_prefix=None)
 
 
-@both
 def test_nobody_queues_behind_us_and_we_behind_nobody(place: Place, statements: Callable[[], list[str]]) -> None:
     """A long reader on the table, and the application beside it, while everything is vacuumed and rebuilt."""
     reader = place.database.connect(autocommit=False)
@@ -76,7 +74,6 @@ PHASES = [
 ]
 
 
-@both
 @pytest.mark.parametrize(("blocker", "phase"), PHASES, ids=["writers", "snapshots", "readers"])
 def test_killed_in_any_phase_the_next_run_leaves_no_invalid_index(place: Place, blocker: str, phase: str) -> None:
     holder = place.database.connect(autocommit=False)
@@ -122,7 +119,6 @@ def test_what_the_server_skips_has_failed(place: Place, slow: None) -> None:
     assert told["public.orders"]["status"] == "done"
 
 
-@both
 @pytest.mark.parametrize("vacuumed", [False, True], ids=["before-vacuum", "after-vacuum"])
 def test_what_a_rebuild_brings_is_predicted(place: Place, vacuumed: bool) -> None:
     """Dead entries count as density: before the vacuum they must not be taken for useful ones."""
@@ -152,7 +148,6 @@ def test_vacuum_does_not_fight_readers_over_the_end_of_a_table(place: Place) -> 
     assert place.database.value("SELECT pg_relation_size('orders')") < size
 
 
-@both
 def test_space_that_can_be_used_again_is_not_called_freed(place: Place) -> None:
     (vacuum,) = place.maintain(operations=["vacuum"], **ONE)["actions"]
     assert vacuum["after"]["bytes_reclaimed"] == 0 and vacuum["after"]["bytes_reusable"] > 1 << 20

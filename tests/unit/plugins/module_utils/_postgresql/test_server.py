@@ -17,12 +17,12 @@ import pytest
 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import CLASSES
 from ansible_collections.day2.ops.tests.lab import demo
-from ansible_collections.day2.ops.tests.lab.fixtures import Database
+from ansible_collections.day2.ops.tests.lab.fixtures import Database, majors
 from ansible_collections.day2.ops.tests.lab.lab import Lab
 from ansible_collections.day2.ops.tests.lab.tls import Authority
 from tests.unit.plugins.module_utils._postgresql.place import Place, statuses
 
-both = pytest.mark.parametrize("pg", [14, 18], indirect=True, ids=["pg14", "pg18"])
+both = majors(14, 18)
 pytestmark = pytest.mark.lab
 SMALL = {"index_min_bytes": 1 << 20}
 

@@ -22,7 +22,7 @@ from ansible_collections.day2.ops.plugins.module_utils._retention import chunk, 
 from ansible_collections.day2.ops.plugins.module_utils._retention.ledger import Sums
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import Policy
 from tests.lab import demo
-from tests.lab.fixtures import Database
+from tests.lab.fixtures import Database, majors
 from tests.lab.lab import Lab
 from tests.unit.plugins.module_utils._retention import places
 from tests.unit.plugins.module_utils._retention.places import Place, die_in, number
@@ -85,7 +85,7 @@ def test_killed_at(place: Place, boundary: str) -> None:
 
 
 @lab_test
-@pytest.mark.parametrize("pg", [14, 18], indirect=True, ids=["pg14", "pg18"])
+@majors(14, 18)
 def test_the_answer_to_a_commit_is_lost(place: Place, lab: Lab) -> None:
     """The run finds out by itself what became of it, and goes on."""
     before = places.fill(place)

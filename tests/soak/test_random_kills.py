@@ -1,0 +1,26 @@
+# Copyright (c) 2026, day2.ops maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A thousand ends of a retention at random moments: no row is lost, and none is there twice."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from tests.unit.plugins.module_utils._retention import test_resolve
+from tests.unit.plugins.module_utils._retention.places import Place
+from tests.unit.plugins.module_utils._retention.test_resolve import place
+
+__all__ = ["place"]
+pytestmark = pytest.mark.lab
+SEED = int(os.environ.get("DAY2_SEED") or time.time())
+
+
+@pytest.mark.parametrize("number", range(50))
+def test_twenty_of_a_thousand(place: Place, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAY2_SEED", str(SEED + number))
+    test_resolve.test_random_kills(place)
