@@ -24,6 +24,7 @@ extends_documentation_fragment:
   - day2.ops._brake
   - day2.ops._postgresql
   - day2.ops._run
+  - day2.ops._slots
   - day2.ops._store
 options:
   policies:
@@ -79,6 +80,15 @@ options:
       archive_delete_after:
         description: How long archives stand before they are removed, as in O(policies[].older_than).
         type: str
+      archive_format:
+        description:
+          - How C(COPY) writes the rows into archives. V(text) is readable by people and by any server, also of another
+            major version or brand.
+          - V(binary) costs the server less for tables of numbers, times and bytes. Columns that would not come back
+            into another database are refused, such as C(regclass) and arrays of types that somebody created.
+        type: str
+        choices: [text, binary]
+        default: text
       min_age:
         description: A cut-off younger than this is refused unless accepted.
         type: str
@@ -94,6 +104,8 @@ options:
         description:
           - Whether partitions whose rows are all due are detached without a lock that holds up others, archived and
             dropped as a whole. The user has to own the table then.
+          - Triggers and subscribers do not hear of a dropped partition. Where O(policies[].accept) says that they are
+            to, its rows are deleted instead.
         type: bool
         default: false
       accept:
@@ -135,14 +147,6 @@ options:
     description: How many seconds anybody waits for a lock because of the work, and it for a lock of others.
     type: float
     default: 2
-  server_slots:
-    description: How many runs may do heavy work on one server at a time, over all its databases.
-    type: int
-    default: 1
-  slot_wait:
-    description: How many seconds to wait for such a slot before the work is left for the next run.
-    type: float
-    default: 60
 requirements:
   - zstandard
   - pyrage, for encryption

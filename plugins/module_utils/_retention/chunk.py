@@ -98,9 +98,11 @@ def about(
     database: str,
     system_identifier: Optional[str],
     settings: Mapping[str, str],
+    heads: Sequence[str],
     encryption: str,
 ) -> dict[str, Any]:
-    """What all chunks of one pass say of themselves: the table as it was, and how its rows were written."""
+    """What all chunks of one pass say of themselves: the table as it was, and how its rows were written. ``heads``: the
+    columns that a binary COPY repeats as text, after each row's version."""
     return {
         "schema": SCHEMA,
         "run": run,
@@ -111,6 +113,8 @@ def about(
         "table": spell(relation.schema, relation.name),
         "columns": [{"name": one.name, "type": one.type} for one in relation.copied],
         "key": list(relation.key),
+        "format": "binary" if heads else "text",
+        "heads": list(heads),
         "ddl": ddl(relation),
         "settings": dict(settings),
         "database": database,
@@ -161,5 +165,5 @@ def read(store: Store, prefix: str, name: str) -> dict[str, Any]:
     key = f"{prefix}/{name}"
     told = from_json(b"".join(store.stream(key)), f"{store.location}/{key}")
     if told.get("schema") != SCHEMA:
-        raise StoreError(f"Failed to read {store.location}/{key}: this version does not understand it.")
+        raise StoreError(f"Failed to read {store.location}/{key}: a later version wrote it; use that version.")
     return told

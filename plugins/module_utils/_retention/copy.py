@@ -18,7 +18,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.threads import threaded
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.copying import Copier
 from ansible_collections.day2.ops.plugins.module_utils._retention import chunk, predicate
-from ansible_collections.day2.ops.plugins.module_utils._retention.rows import Keys
+from ansible_collections.day2.ops.plugins.module_utils._retention.rows import Keys, binary_lines, text_lines
 from ansible_collections.day2.ops.plugins.module_utils._retention.site import Site
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import Found, Policy, Relation
 from ansible_collections.day2.ops.plugins.module_utils._store.base import Store, Stored, to_json
@@ -68,6 +68,7 @@ def target_of(site: Site, found: Found) -> Target:
         database=site.server.database,
         system_identifier=site.server.system_identifier,
         settings=predicate.settings(policy, relation),
+        heads=heads_of(policy, relation),
         encryption="age" if recipients else "none",
     )
     return Target(folder, about, site.chunks, recipients)
@@ -81,6 +82,13 @@ def walk_of(policy: Policy, relation: Relation) -> tuple[str, ...]:
         for name in relation.walk
     )
     return relation.walk if fit else relation.key
+
+
+def heads_of(policy: Policy, relation: Relation) -> tuple[str, ...]:
+    """The columns that a binary archive holds as text, too, because we read them: those of key and order."""
+    if policy.archive_format != "binary":
+        return ()
+    return tuple(dict.fromkeys((*relation.key, *walk_of(policy, relation))))
 
 
 class Pass:
@@ -97,6 +105,7 @@ class Pass:
         if target.store is None:
             copied = tuple(one for one in copied if one.name in relation.key or one.name in self._walk)
         self._columns = [one.name for one in copied]
+        self._heads = heads_of(found.policy, relation)
         self._number = 0
         copier.wait(lambda: copier.configure(predicate.settings(found.policy, relation)))
 
@@ -123,7 +132,9 @@ class Pass:
     def _one(self, last: tuple[str, ...], rows: int) -> tuple[Keys, list[bytes]]:
         relation = self._found.relation
         statement = self.statement(last, rows)
-        keys = Keys(len(relation.key), tuple(1 + self._columns.index(name) for name in self._walk))
+        line = self._heads or self._columns
+        cut = binary_lines(1 + len(line)) if self._heads else text_lines()
+        keys = Keys(len(relation.key), tuple(1 + line.index(name) for name in self._walk), cut)
         passing = keys.through(threaded(lambda write: self._copier.out(statement, write)))
         if self._target.store is None:
             return keys, [piece for piece in passing if not piece]
@@ -158,11 +169,17 @@ class Pass:
         return Chunk(keys, prefix, about, stored)
 
     def statement(self, last: tuple[str, ...], rows: int) -> Any:
-        """COPY of the next ``rows`` due rows after the place ``last``, each line beginning with xmin and the key."""
+        """COPY of the next ``rows`` due rows after the place ``last``, each beginning with xmin and the key."""
         from psycopg2 import sql
 
         found, relation = self._found, self._found.relation
-        names = sql.SQL(", ").join(sql.Identifier("t", name) for name in self._columns)
+        columns = [sql.Identifier("t", name) for name in ("xmin", *self._columns)]
+        if self._heads:
+            # Not by a cast, of which a type may have ideas of its own, but by what COPY would write.
+            heads = (sql.Identifier("t", name) for name in ("xmin", *self._heads))
+            names = sql.SQL(", ").join([*(sql.SQL("format('%s', {})").format(one) for one in heads), *columns[1:]])
+        else:
+            names = sql.SQL(", ").join(columns)
         order = sql.SQL(", ").join(sql.Identifier("t", name) for name in self._walk)
         after: sql.Composable = sql.SQL("true")
         if last:
@@ -171,7 +188,8 @@ class Pass:
                 for text, name in zip(last, self._walk)
             ]
             after = sql.SQL("({}) > ({})").format(order, sql.SQL(", ").join(place))
-        return sql.SQL("COPY (SELECT t.xmin, {} FROM {} AS t WHERE {} AND {} ORDER BY {} LIMIT {}) TO STDOUT").format(
+        query = "COPY (SELECT {} FROM {} AS t WHERE {} AND {} ORDER BY {} LIMIT {}) TO STDOUT"
+        return sql.SQL(query + (" (FORMAT binary)" if self._heads else "")).format(
             names,
             source(relation),
             predicate.due(found.policy, relation, found.cutoff),

@@ -110,9 +110,13 @@ def _measured(run: Run, session: Session, one: Found, young: bool, links: Links)
         stand.append(obstacles.unordered(policy, relation))
     if not obstacles.countable(policy, stand):
         return replace(one, obstacles=tuple(stand))
+    one = replace(one, silent=reach.read_silent(session, links.family(relation.oid)))
     relation = probe.probe(session, policy, relation)
     run.live.progress(f"counting what is due in {spell(relation.schema, relation.name)}")
-    whole = tuple(part for part in one.partitions if _goes(session, policy, relation, one.cutoff, part))
+    # Nobody would be told of rows that go with their partition: neither triggers nor subscribers.
+    told = any(obstacle.name in ("triggers", "rules", "publication") for obstacle in stand)
+    apart = [part for part in one.partitions if part.pending or not told]
+    whole = tuple(part for part in apart if _goes(session, policy, relation, one.cutoff, part))
     due, whole = count(session, policy, relation, one.cutoff, whole, links)
     stand += obstacles.limits(policy, relation, due, young)
     return replace(one, relation=relation, due=due, obstacles=tuple(stand), partitions=whole)

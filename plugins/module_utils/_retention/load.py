@@ -25,9 +25,8 @@ def relation_of(session: Session, policy: str, table: str, about: Mapping[str, A
     """The table that ``table`` names now. :class:`Refused` when the archive's columns do not fit it any more."""
     parts = parse(table, "into")
     asked = (parts[0], parts[1]) if len(parts) == 2 else (None, parts[0])
-    first = str(about["columns"][0]["name"])
     session.configure(**predicate.PINNED, search_path="pg_catalog")
-    relation = tables.read_relation(session, Policy(policy, asked, first, "plain", ""))
+    relation = tables.read_relation(session, Policy(policy, asked, "", "plain", ""), "into")
     there = {one.name: one for one in relation.columns}
     for column in about["columns"]:
         name, kind = column["name"], column["type"]
@@ -72,13 +71,18 @@ def load(
         sql.SQL("{} AS {}").format(sql.Identifier("t", name), one) for name, one in zip(names, own)
     )
     copier.rows("DROP TABLE IF EXISTS pg_temp.day2_rows")
+    # A binary archive holds some columns as text before the others; archives that do not say so are text.
+    heads = [sql.Identifier(one) for one in (VERSION, *(f"day2_h{at}" for at in range(len(about.get("heads", ())))))]
+    texts = sql.SQL(", ").join(sql.SQL("''::text AS {}").format(one) for one in heads)
     copier.rows(
-        sql.SQL("CREATE TEMPORARY TABLE day2_rows AS SELECT ''::text AS {}, {} FROM {} AS t WITH NO DATA").format(
-            sql.Identifier(VERSION), chosen, predicate.table(relation)
+        sql.SQL("CREATE TEMPORARY TABLE day2_rows AS SELECT {}, {} FROM {} AS t WITH NO DATA").format(
+            texts, chosen, predicate.table(relation)
         )
     )
     copier.rows(f"ALTER TABLE pg_temp.day2_rows ADD {ORDINAL} bigint GENERATED ALWAYS AS IDENTITY")
-    into = sql.SQL("COPY pg_temp.day2_rows ({}) FROM STDIN").format(sql.SQL(", ").join([sql.Identifier(VERSION), *own]))
+    into = sql.SQL("COPY pg_temp.day2_rows ({}) FROM STDIN (FORMAT {})").format(
+        sql.SQL(", ").join([*heads, *own]), sql.SQL("binary" if about.get("format") == "binary" else "text")
+    )
     copier.into(into, codec.unseal(sealed, identities if about["encryption"] == "age" else None))
     copier.rows("ANALYZE pg_temp.day2_rows")
     return own

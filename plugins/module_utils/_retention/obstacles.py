@@ -10,7 +10,7 @@ from typing import Callable, Sequence
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote, spell
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, percent
-from ansible_collections.day2.ops.plugins.module_utils._retention import predicate, reach
+from ansible_collections.day2.ops.plugins.module_utils._retention import binary, predicate, reach
 from ansible_collections.day2.ops.plugins.module_utils._retention.reach import Hook, Links, Reach, Reference
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import Due, Obstacle, Policy, Relation
 
@@ -28,6 +28,7 @@ def obstacles(session: Session, policy: Policy, relation: Relation, links: Links
     published = [one for one in hooks if one.kind == "publication"]
     members = [member for one in published for member in links.family(one.table)]
     found = unfit(policy, relation)
+    found += binary.unfit(session, policy, relation)
     found += odd_parts(relation, [row["kind"] for row in session.rows(_ODD, [links.family(relation.oid)[1:]])])
     found += nameless(links, published, reach.read_nameless(session, members))
     found += references(links, reached)
@@ -173,7 +174,7 @@ def _sets(links: Links, one: Reference) -> str:
 
 
 def _accept(name: str, text: str, remedy: str) -> Obstacle:
-    return Obstacle(name, f"{text}; {remedy}, or accept: [{name}].")
+    return Obstacle(name, f"{text}; {remedy}, or accept: [{name}].", text)
 
 
 def _subject(relation: Relation) -> str:

@@ -169,12 +169,19 @@ def _delete(one: Found, name: str, rows: int) -> Step:
     size = int(one.due.bytes * rows / one.due.rows)
     held = f"; {count(one.due.held, 'row')} more under legal hold" if one.due.held else ""
     before = {"rows": int(one.due.total), "rows_held": one.due.held, "bytes": one.relation.bytes}
-    reason = f"{amount(rows)} of about {amount(one.due.total)} rows {_why(one, rows)}{held}"
+    reason = f"{amount(rows)} of about {amount(one.due.total)} rows {_why(one, rows)}{held}{_accepted(one)}"
     predicted = _predicted(one, rows, size)
     if one.due.parts:
         # For the rehearsal of whatever vacuums the partitions.
         predicted["parts"] = json.dumps(dict(one.due.parts))
     return Step(types.DELETE_ROWS.plan(name, reason, predicted=predicted, before=before), one)
+
+
+def _accepted(one: Found) -> str:
+    """What else the deletes do, as the policy accepted it, and who does not hear of them."""
+    facts = [obstacle.fact for obstacle in one.obstacles if obstacle.fact and obstacle.name in one.policy.accept]
+    facts += [f"subscribers of {quote(name)} keep these rows" for name in one.silent]
+    return "".join(f"; {fact}" for fact in facts[:MOST_TOLD])
 
 
 def _drop(one: Found, part: Partition) -> Step:

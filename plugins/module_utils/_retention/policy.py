@@ -15,6 +15,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql import names
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import ACCEPTABLE, Policy, Span
 
 ARCHIVES = ("age", "plain", "none")
+FORMATS = ("text", "binary")
 LONGEST_YEARS = 1000
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 _SPAN = re.compile(r"\s*([0-9]{1,6})\s*(h|d|w|mo|y)\s*")
@@ -37,6 +38,7 @@ def policy_options() -> dict[str, Any]:
         "archive": {"type": "str"},
         "erase": {"type": "bool", "default": False},
         "archive_delete_after": {"type": "str"},
+        "archive_format": {"type": "str", "choices": list(FORMATS), "default": FORMATS[0]},
         "min_age": {"type": "str", "default": "7d"},
         "max_fraction": {"type": "float", "default": 0.2},
         "max_rows": {"type": "int"},
@@ -198,7 +200,10 @@ class _Options:
             raise BadInput(
                 f"{self.at('archive_delete_after')}: with erase there is no archive to delete; leave it out."
             )
-        return {"archive": archive, "erase": erase, "archive_delete_after": after}
+        how = self._given["archive_format"]
+        if how != FORMATS[0] and archive == "none":
+            raise BadInput(f"{self.at('archive_format')}: with erase there is no archive to write; leave it out.")
+        return {"archive": archive, "erase": erase, "archive_delete_after": after, "archive_format": how}
 
     def limits(self) -> dict[str, Any]:
         fraction, most = self._given["max_fraction"], self._given["max_rows"]

@@ -148,7 +148,7 @@ SELECT DISTINCT x.oid::bigint AS table, p.pubname AS name, p.pubdelete AS delete
   JOIN pg_class c ON c.oid = published JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_publication_tables v ON v.schemaname = n.nspname AND v.tablename = c.relname
   JOIN pg_publication p ON p.pubname = v.pubname
- WHERE (c.oid = x.oid OR c.oid <> ALL(%(tables)s::oid[])) AND (p.pubdelete OR p.pubupdate) ORDER BY 1, 2
+ WHERE c.oid = x.oid OR c.oid <> ALL(%(tables)s::oid[]) ORDER BY 1, 2
 """
 # Rows of these cannot be named to a subscriber.
 _NAMELESS = """
@@ -191,6 +191,12 @@ def read_hooks(session: Session, reached: Reach) -> list[Hook]:
         for one in hooks
         if (one.deletes and one.table in reached.deletes) or (one.updates and one.table in reached.updates)
     ]
+
+
+def read_silent(session: Session, tables: Iterable[int]) -> tuple[str, ...]:
+    """The publications of the tables that tell their subscribers of no deletes."""
+    found = session.rows(_PUBLICATIONS, {"tables": list(tables)})
+    return tuple(dict.fromkeys(row["name"] for row in found if not row["deletes"]))
 
 
 def read_nameless(session: Session, tables: Iterable[int]) -> frozenset[int]:

@@ -85,6 +85,8 @@ def restore(run: Run) -> Result:
 
 
 def _restore(run: Run, known: Known, stack: contextlib.ExitStack) -> None:
+    if run.params["lock_timeout"] <= 0:
+        raise BadInput(f"lock_timeout: {run.params['lock_timeout']} is too little; give a number above 0.")
     store = open_store(run.params, read_only=True, deadline=run.deadline)
     control = stack.enter_context(contextlib.closing(connect(run, "watch")))
     server, known.checks = preflight.preflight(run, control, MODULE)
@@ -120,6 +122,11 @@ def plan(run: Run, store: Store, session: Session) -> list[Step]:
                 f"chunks: there is no chunk {one[len(place) :]!r} of policy {policy}; leave chunks out for all."
             )
     sums = ledger.sums(session, run.target, policy)
+    if not kept and not sums:
+        raise BadInput(
+            f"policy: neither store nor ledger knows of rows that policy {policy!r} let go on target {run.target}; "
+            "check its name, and that of the target."
+        )
     steps = []
     for prefix in asked or kept:
         known = sums.get(prefix, ledger.Sums())

@@ -93,7 +93,8 @@ def _check(run: Run, policies: Sequence[Policy]) -> list[Any]:
             raise BadInput(f"{name}: {params[name]} is too little; give a number above 0.")
     if not SMALLEST <= params["chunk_bytes"] <= LARGEST:
         raise BadInput(
-            f"chunk_bytes: {params['chunk_bytes']} is not between {SMALLEST} (16 MiB) and {LARGEST} (256 MiB)."
+            f"chunk_bytes: {params['chunk_bytes']} will not do; give a number from {SMALLEST} (16 MiB) to {LARGEST} "
+            "(256 MiB)."
         )
     if not params["store"] and not all(one.erase for one in policies):
         raise BadInput(

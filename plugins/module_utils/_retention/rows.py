@@ -6,21 +6,88 @@
 A line begins with the row's version (``xmin``) and its key; only these are looked at. They are held column by column in
 blocks of a few hundred rows, as the text that a parameter of the server needs almost as it is: millions of small
 objects would cost more than the deletes.
+
+A binary COPY begins with these columns as text; a line is made of them, as COPY would write it.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import struct
 from dataclasses import dataclass, field
-from typing import Iterable, Iterator, Sequence
+from typing import Callable, Iterable, Iterator, Sequence
+
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
 
 # Rows of a block; a batch is made of whole ones.
 BLOCK = 500
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+_ESCAPES = {b"\n": b"n", b"\t": b"t"}
 _LETTERS = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
+_BARE = re.compile(rb"[\\\n\t]")
+# What a binary COPY begins with: its signature, no flags, nothing added.
+HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_COUNT, _LENGTH = struct.Struct("!h"), struct.Struct("!i")
 
 Block = tuple[bytes, ...]
+Cut = Callable[[bytes], list[bytes]]
+
+
+def text_lines() -> Cut:
+    """Cuts the pieces of a COPY into lines; what is not whole yet waits for the next piece."""
+    rest = b""
+
+    def cut(piece: bytes) -> list[bytes]:
+        nonlocal rest
+        lines = (rest + piece).split(b"\n")
+        rest = lines.pop()
+        return lines
+
+    return cut
+
+
+def binary_lines(heads: int) -> Cut:
+    """The same for a binary COPY: the lines are those of its first ``heads`` columns, which are text."""
+    rest, begun = b"", False
+
+    def cut(piece: bytes) -> list[bytes]:
+        nonlocal rest, begun
+        data, at, lines = rest + piece, 0, []
+        if not begun and len(data) >= len(HEADER):
+            if not data.startswith(HEADER):
+                raise OpsError("The server's binary COPY begins with something unknown; set archive_format to text.")
+            at, begun = len(HEADER), True
+        while begun:
+            found, end = _row(data, at, heads)
+            if end == at:
+                break
+            if found:
+                lines.append(b"\t".join(map(_escape, found)))
+            at = end
+        rest = data[at:]
+        return lines
+
+    return cut
+
+
+def _row(data: bytes, at: int, heads: int) -> tuple[list[bytes], int]:
+    """The first columns of the row at ``at`` and where it ends: there, while it is not whole. The last row has none."""
+    if at + _COUNT.size > len(data):
+        return [], at
+    found, end = [], at + _COUNT.size
+    for number in range(_COUNT.unpack_from(data, at)[0]):
+        begin = end + _LENGTH.size
+        if begin > len(data):
+            return [], at
+        end = begin + max(_LENGTH.unpack_from(data, end)[0], 0)
+        if number < heads:
+            found.append(data[begin:end])
+    return (found, end) if end <= len(data) else ([], at)
+
+
+def _escape(value: bytes) -> bytes:
+    return _BARE.sub(lambda match: b"\\" + _ESCAPES.get(match.group(), match.group()), value)
 
 
 @dataclass
@@ -31,6 +98,7 @@ class Keys:
 
     width: int
     walk: tuple[int, ...]
+    cut: Cut = field(default_factory=text_lines, repr=False)
     blocks: list[Block] = field(default_factory=list)
     # Where each block begins and ends in the first column of the walk.
     spans: list[tuple[str, str]] = field(default_factory=list)
@@ -41,13 +109,11 @@ class Keys:
 
     def through(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         """The bytes of a COPY as they pass; what is needed of them is kept."""
-        rest = b""
         held: list[bytes] = []
         line = b""
         for piece in pieces:
             self.size += len(piece)
-            lines = (rest + piece).split(b"\n")
-            rest = lines.pop()
+            lines = self.cut(piece)
             if lines:
                 line = lines[-1]
                 if not self.first:

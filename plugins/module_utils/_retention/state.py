@@ -51,6 +51,7 @@ class Policy:
     legal_hold: Optional[str] = None
     erase: bool = False
     archive_delete_after: Optional[Span] = None
+    archive_format: str = "text"
     min_age: Span = Span(days=7)
     max_fraction: float = 0.2
     max_rows: Optional[int] = None
@@ -118,10 +119,12 @@ class Due:
 
 @dataclass(frozen=True)
 class Obstacle:
-    """A reason not to delete. ``name`` is what ``accept`` calls it, empty for what cannot be accepted."""
+    """A reason not to delete. ``name`` is what ``accept`` calls it, empty for what cannot be accepted. ``fact``: what a
+    plan says of one that was accepted."""
 
     name: str
     text: str
+    fact: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,3 +153,5 @@ class Found:
     partitions: tuple[Partition, ...] = ()
     # Oids of the tables that reference this one.
     referenced_by: frozenset[int] = field(default_factory=frozenset)
+    # Publications of the table that tell of no deletes.
+    silent: tuple[str, ...] = ()

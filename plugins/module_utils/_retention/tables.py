@@ -65,21 +65,23 @@ SELECT i.indisprimary AS primary, i.indisunique AND i.indimmediate AS unique,
 """
 
 
-def read_relation(session: Session, policy: Policy) -> Relation:
+def read_relation(session: Session, policy: Policy, option: Optional[str] = None) -> Relation:
     """The policy's table, all but ``protects``. :class:`BadInput` when it, or one of its columns, is not there.
+    ``option``: the one that named the table, if it is not the policy's.
 
     The search_path has to be pg_catalog alone, or types come without their schema.
     """
     schema, name = policy.table
-    row = _choose(policy, session.rows(_TABLES, {"schema": schema, "name": name}))
+    at = option or f"policies[{policy.name}].table"
+    row = _choose(at, _asked(*policy.table), session.rows(_TABLES, {"schema": schema, "name": name}))
     found = session.rows(_COLUMNS, [row["oid"]])
     schemas = {schema for column in found for schema in column.pop("schemas")} - {"pg_catalog", row["schema"]}
     columns = tuple(Column(**column) for column in found)
-    for option, wanted in (("column", [policy.column]), ("per", policy.per)):
+    for suboption, wanted in (("column", [policy.column] if policy.column else []), ("per", policy.per)):
         for one in wanted:
             if one not in {column.name for column in columns}:
                 raise BadInput(
-                    f"policies[{policy.name}].{option}: {spell(row['schema'], row['name'])} has no column {one!r}; "
+                    f"policies[{policy.name}].{suboption}: {spell(row['schema'], row['name'])} has no column {one!r}; "
                     f"its columns are {', '.join(quote(column.name) for column in columns)}."
                 )
     indexes = session.rows(_INDEXES, [row["oid"]])
@@ -125,8 +127,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(map(quote, names))
 
 
-def _choose(policy: Policy, rows: Sequence[Row]) -> Row:
-    at, asked = f"policies[{policy.name}].table", _asked(*policy.table)
+def _choose(at: str, asked: str, rows: Sequence[Row]) -> Row:
     if not rows:
         raise BadInput(f"{at}: there is no user table {asked} in this database; check name, case and schema.")
     if len(rows) > 1:

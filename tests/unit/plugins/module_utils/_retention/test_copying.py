@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 import time
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
@@ -152,3 +154,29 @@ def test_keys_of_lines_cut_anywhere(size: int) -> None:
     count, columns = keys.batch(1, 1000)
     assert count == 702 and len(columns) == 3
     assert columns[1].startswith('{"501","502"') and columns[2].endswith('"k\t1202"}')
+
+
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+def test_keys_of_binary_rows_cut_anywhere(size: int) -> None:
+    def row(*fields: Optional[bytes]) -> bytes:
+        sized = (struct.pack("!i", -1) if one is None else struct.pack("!i", len(one)) + one for one in fields)
+        return struct.pack("!h", len(fields)) + b"".join(sized)
+
+    made = [
+        row(b"%d" % (700 + g), b"%d" % g, b'k\t\n\\"%d' % g, b"2024", None, b"", bytes(g % 300)) for g in range(1, 1203)
+    ]
+    data = rows.HEADER + b"".join(made) + struct.pack("!h", -1)
+    keys = rows.Keys(2, (3, 1), rows.binary_lines(4))
+    passed = list(keys.through(data[at : at + size] for at in range(0, len(data), size)))
+    assert b"".join(passed) == data and keys.size == len(data)
+    assert keys.rows == 1202 and keys.first == ("2024", "1") and keys.last == ("2024", "1202")
+    assert [block[1].count(b"\n") + 1 for block in keys.blocks] == [500, 500, 202]
+    count, columns = keys.batch(1, 1000)
+    assert count == 702 and columns[0].endswith('"1902"}')
+    assert columns[1].startswith('{"501","502"') and columns[2].startswith('{"k\t\n\\\\\\"501",')
+    assert json.loads(keys.text(7)) == ["7", 'k\t\n\\"7']
+
+
+def test_a_binary_copy_that_begins_otherwise_is_told() -> None:
+    with pytest.raises(OpsError, match="archive_format"):
+        list(rows.Keys(1, (1,), rows.binary_lines(2)).through([b"PGCOPY\n\xff\r\n\0" + b"\1" * 8]))

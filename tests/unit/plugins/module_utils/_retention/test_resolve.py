@@ -186,7 +186,9 @@ def test_a_database_of_the_past_is_refused_until_somebody_says_that_it_counts(pl
 
 
 @lab_test
-def test_a_database_of_the_past_follows_the_store_if_somebody_says_so(place: Place, past: Any) -> None:
+@pytest.mark.parametrize("how", ["text", "binary"])
+def test_a_database_of_the_past_follows_the_store_if_somebody_says_so(place: Place, past: Any, how: str) -> None:
+    place.policies = [places.policy(archive_format=how)]
     before = places.fill(place)
     then = past()
     place.done(patch=places.small_chunks())
