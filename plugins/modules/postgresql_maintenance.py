@@ -15,11 +15,11 @@ description:
     does what these call for, the worst first. What is healthy is not touched; the result says why nothing was due.
   - Each action says by which method it was judged and how sure that is. Tables whose statistics the server has lost are
     counted with C(pgstattuple_approx) where it is installed, else judged by their size per row; so are indexes other
-    than b-trees, once O(history) knows their best size. BRIN indexes, those of exclusion constraints and those of TOAST
-    tables are not rebuilt.
+    than b-trees, once O(history) knows their best size. BRIN indexes are not rebuilt.
   - What somebody else takes care of is left to them, and the result says so - a running autovacuum, active jobs of
     C(pg_cron) that this user may see. Danger of wraparound is not.
-  - Indexes are only ever rebuilt and dropped C(CONCURRENTLY). Nobody else waits longer than O(lock_timeout) for a
+  - Indexes are rebuilt and dropped C(CONCURRENTLY). What the server cannot rebuild so is told and left alone, unless
+    O(allow_exclusive_lock) is set. Nobody else waits longer than O(lock_timeout) for a
     lock of this module; when somebody would, the work is cancelled and left for the next run.
   - Work that would not end before the run's deadline is not begun, and work that still runs then is cancelled on the
     server. The exception is a vacuum against wraparound (O(wraparound_age)), which may end late.
@@ -72,6 +72,15 @@ options:
     default: 1200000000
   vacuum_truncate:
     description: Whether vacuum may cut off the empty end of a table, which locks out readers for a moment.
+    type: bool
+    default: false
+  allow_exclusive_lock:
+    description:
+      - Whether indexes that cannot be rebuilt C(CONCURRENTLY) are rebuilt by a plain C(REINDEX INDEX) - those of
+        exclusion constraints, and all of PostgreSQL 14.0 to 14.3. Nobody can write to the table meanwhile, and new
+        queries of it wait; such an action has the risk class C(disrupt).
+      - O(lock_timeout) holds all the same. The lock is tried a few times, and a rebuild behind which somebody has
+        waited that long is cancelled; it leaves nothing behind.
     type: bool
     default: false
   analyze_min_rows:

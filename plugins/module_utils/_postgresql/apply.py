@@ -10,7 +10,14 @@ from typing import Any, Callable, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core import records
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import Deferred, OpsError, Stopped, Unreachable
-from ansible_collections.day2.ops.plugins.module_utils._postgresql import needs, read, rebuild, trouble, types
+from ansible_collections.day2.ops.plugins.module_utils._postgresql import (
+    holders,
+    needs,
+    read,
+    rebuild,
+    trouble,
+    types,
+)
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.care import read_at_work
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, compose
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step, fit, leave_at_work
@@ -158,12 +165,12 @@ def _told_held(site: Site, step: Step, table: Table, after: Row) -> None:
     if not need.reason or need.reason == needs.ASKED:
         return
     removed_nothing = table.dead + table.toast_dead >= STILL_THERE * (step.table.dead + step.table.toast_dead)
-    holders = read.read_holders(site.control, site.own)
-    if holders and (need.freeze or removed_nothing):
-        after["held_by"] = holders[0].what
+    found = holders.read_holders(site.control, site.own)
+    if found and (need.freeze or removed_nothing):
+        after["held_by"] = found[0].what
         step.action["after"] = types.VACUUM.measured(after)
         what = "its age could not be lowered" if need.freeze else "dead rows could not be removed"
-        records.fail(step.action, f"{what} while {holders[0].what} is open")
+        records.fail(step.action, f"{what} while {found[0].what} is open")
 
 
 def _analyze(site: Site, step: Step) -> None:

@@ -23,8 +23,8 @@ def analyze_seconds(table: Table, state: State) -> float:
 
 
 def reindex_seconds(index: Index, table: Table, state: State) -> float:
-    """The table is read twice (build and validation), the index is written once."""
-    return 0.2 + (2 * table.bytes + index.bytes) / state.rates["reindex"]
+    """The table is read twice (build and validation, or the check of a constraint), the index is written once."""
+    return 0.2 + (2 * (table.toast_bytes if index.toast else table.bytes) + index.bytes) / state.rates["reindex"]
 
 
 def copy_bytes(index: Index) -> int:

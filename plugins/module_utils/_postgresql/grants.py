@@ -199,6 +199,9 @@ def role_sql(
     lines += [f"GRANT CONNECT ON DATABASE {quote(name)} TO {quote(role)};" for name in databases]
     if needs["tables"]:
         lines += [f"GRANT {quote(owner)} TO {quote(role)};" for owner in owners]
+    if module == "postgresql_maintenance":
+        lines += ["", f"-- In database {quote(database)}: for bloated indexes of TOAST tables, where you may grant it."]
+        lines += [f"GRANT USAGE ON SCHEMA pg_toast TO {quote(role)};"]
     if stop:
         lines += ["", f"-- In database {quote(database)}: a row here stops the work within 15 s.", *STOP_SQL]
         lines += [f"GRANT USAGE ON SCHEMA day2 TO {quote(role)};", f"GRANT SELECT ON day2.stop TO {quote(role)};"]

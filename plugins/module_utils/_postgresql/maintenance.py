@@ -15,6 +15,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadIn
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import settle
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import (
+    holders,
     lost,
     plan,
     preflight,
@@ -236,10 +237,11 @@ def find(
         indexes = read.measure(session, tables, indexes, thresholds.smallest_index(policy), probe, best)
     return State(
         version=session.version,
+        role=run.params["login_user"],
         tables=tuple(tables),
         indexes=tuple(indexes),
-        holders=tuple(read.read_holders(session, own)),
-        blockers=tuple(read.read_blockers(session, own, policy.max_transaction_age)),
+        holders=tuple(holders.read_holders(session, own)),
+        blockers=tuple(holders.read_blockers(session, own, policy.max_transaction_age)),
         disk_free=disk_free,
         history=history,
         care=read_care(session, locks, run.params["login_db"], own, tables),

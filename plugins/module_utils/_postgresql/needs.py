@@ -13,6 +13,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import 
 
 LOST = "the server's statistics of it were lost, so its dead and changed rows are unknown"
 CARE = 0.1
+TOAST = "this user may not rebuild the index of a TOAST table"
 ASKED = "nothing calls for it; it was asked for (scope: all)"
 
 
@@ -35,6 +36,14 @@ def dead_ratio(table: Table) -> Optional[float]:
     """Dead rows as a share of all rows; None when there are none, or nobody knows."""
     total = table.live + table.dead
     return None if table.lost or not total else round(table.dead / total, 4)
+
+
+def dead_ratio_of(index: Index, table: Table) -> Optional[float]:
+    """:func:`dead_ratio` of what the index is on: the table, or its TOAST table."""
+    if not index.toast:
+        return dead_ratio(table)
+    total = table.toast_live + table.toast_dead
+    return None if table.lost or not total else round(table.toast_dead / total, 4)
 
 
 def many_dead(live: int, dead: int, policy: Policy) -> bool:
@@ -140,12 +149,12 @@ def reindex(index: Index, table: Table, policy: Policy, holders: Sequence[Holder
     """
     if not index.valid:
         return Need("it is invalid: the server does not use it, but may maintain it")
-    if index.exclusion or index.method == "brin":
+    if index.method == "brin":
         return Need()
     if index.bytes < policy.index_min_bytes:
         return _asked(policy)
     # Dead rows that somebody may still see go into a rebuilt index too.
-    ratio = None if holder_since_vacuum(table, holders) else dead_ratio(table)
+    ratio = None if holder_since_vacuum(table, holders) else dead_ratio_of(index, table)
     bloat = index_bloat(index, None if ratio is None else 1 - ratio)
     limit = max(policy.index_bloat_ratio, raised)
     if bloat is None or bloat < limit:

@@ -29,12 +29,20 @@ class Step:
     held_by: str = ""
     # Seconds that must be left when it ends.
     reserve: float = 0.0
+    # Why it cannot be done in a way that locks nobody out; and what would allow it, where that is not allowed.
+    exclusive: str = ""
+    remedy: str = ""
     # That of its table, when it is not everybody's.
     policy: Optional[Policy] = None
 
     @property
     def kind(self) -> str:
         return str(self.action["action"])
+
+    @property
+    def relation(self) -> int:
+        """The table that is worked on: a TOAST table has locks of its own."""
+        return self.table.toast if self.index is not None and self.index.toast and self.table.toast else self.table.oid
 
     @property
     def seconds(self) -> float:

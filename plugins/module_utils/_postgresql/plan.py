@@ -12,7 +12,7 @@ from typing import Any, Mapping, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core import records
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import costs, needs, types
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import is_leftover, spell
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import is_leftover, quote, spell
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.needs import Need
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import (
     Step,
@@ -28,6 +28,10 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import 
 
 # From 14.4 on: before, concurrent builds could corrupt what they built.
 BROKEN_CONCURRENTLY = range(140000, 140004)
+LOCKS = (
+    "it is rebuilt by the plain form, which takes SHARE on {0} and ACCESS EXCLUSIVE on the index: nobody can write to "
+    "{0} meanwhile, and new queries of it wait"
+)
 
 
 def plan(state: State, policy: Policy, left: Optional[float]) -> list[Step]:
@@ -175,14 +179,14 @@ def _leave_to_others(step: Step, state: State) -> None:
 
 def _index_steps(index: Index, table: Table, state: State, policy: Policy) -> list[Step]:
     before = {"bytes": index.bytes}
-    need = Need()
+    need, exclusive = Need(), ""
     if not index.valid and is_leftover(index.name):
         if "drop_index" not in policy.operations:
             return []
         reason = "it is invalid: an interrupted concurrent rebuild left it behind, and every write may maintain it"
         predicted: dict[str, Any] = {"seconds": 1.0, "bytes_reclaimed": index.bytes}
         action = types.DROP_INDEX.plan(spell(index.schema, index.name), reason, predicted=predicted, before=before)
-    elif "reindex" in policy.operations and not index.toast:
+    elif "reindex" in policy.operations:
         # Of tens of thousands of indexes few are due: what is dear is done for those only.
         known = state.history.raised
         raised = known.get(spell(index.schema, index.name), 0.0) if known else 0.0
@@ -198,14 +202,40 @@ def _index_steps(index: Index, table: Table, state: State, policy: Policy) -> li
             "method": index.measured,
             "confidence": index.confidence,
         }
-        action = types.REINDEX.plan(subject, need.reason, predicted=predicted, before={**before, "bloat": need.bloat})
+        exclusive = _exclusive(index, state)
+        kind = types.REINDEX_LOCKED if exclusive and policy.allow_exclusive_lock else types.REINDEX
+        reason = f"{need.reason}; {exclusive}, so {LOCKS.format(spell(table.schema, table.name))}"
+        reason = reason if kind is types.REINDEX_LOCKED else need.reason
+        action = kind.plan(subject, reason, predicted=predicted, before={**before, "bloat": need.bloat})
     else:
         return []
-    step = Step(action, table, index, need, policy=policy)
-    step.reserve = policy.cleanup_reserve if step.kind == "reindex" else 0.0
+    step = Step(action, table, index, need, exclusive=exclusive, policy=policy)
+    if step.kind == "reindex":
+        step.reserve = 0.0 if exclusive else policy.cleanup_reserve
+        step.remedy = _remedy(step, index, state, policy)
     _hold_back(step, index, table, state, policy)
     _leave_to_others(step, state)
     return [step]
+
+
+def _exclusive(index: Index, state: State) -> str:
+    """Why it cannot be rebuilt concurrently; empty when it can."""
+    if index.exclusion:
+        return "the index of an exclusion constraint cannot be rebuilt concurrently"
+    if state.version in BROKEN_CONCURRENTLY:
+        return "PostgreSQL 14.0 to 14.3 can corrupt indexes that it rebuilds concurrently"
+    return ""
+
+
+def _remedy(step: Step, index: Index, state: State, policy: Policy) -> str:
+    """What a person has to do before it may be rebuilt; empty when nothing."""
+    if step.exclusive and not policy.allow_exclusive_lock:
+        update = "" if index.exclusion else "update first, or "
+        return f"{update}set allow_exclusive_lock to rebuild it behind a lock"
+    role, owner = quote(state.role), quote(step.table.owner)
+    grants = {"schema": f"GRANT USAGE ON SCHEMA pg_toast TO {role};", "owner": f"GRANT {owner} TO {role};"}
+    lacking = [grants[what] for what in index.lacking.split(",") if what]
+    return f"let an administrator run: {' '.join(lacking)}" if lacking else ""
 
 
 def _hold_back(step: Step, index: Index, table: Table, state: State, policy: Policy) -> None:
@@ -214,14 +244,15 @@ def _hold_back(step: Step, index: Index, table: Table, state: State, policy: Pol
     if index.builder is not None:
         records.skip(action, f"the session with pid {index.builder} is building it now")
         return
-    if step.kind == "reindex" and state.version in BROKEN_CONCURRENTLY:
-        records.skip(action, "PostgreSQL 14.0 to 14.3 can corrupt indexes that it rebuilds concurrently; update first")
+    if step.remedy:
+        records.skip(action, f"{step.exclusive or needs.TOAST}; {step.remedy}")
         return
     if step.kind in state.obstacles:
         records.defer(action, state.obstacles[step.kind])
         return
     for blocker in state.blockers:
-        if not blocker.tables or blocker.tables & {table.oid, index.oid}:
+        # The plain form waits for locks only.
+        if (not blocker.tables and not step.exclusive) or blocker.tables & {step.relation, index.oid}:
             step.held_by = blocker.what
             if policy.holders == "skip":
                 records.defer(action, f"it would wait for {blocker.what}, open for {duration(blocker.age)}")

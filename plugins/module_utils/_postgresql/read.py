@@ -1,7 +1,7 @@
 # Copyright (c) 2026, day2.ops maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find: what the server knows about tables, indexes, and who holds them up. Catalogs only, but for bounded probes."""
+"""Find: what the server knows about tables and indexes. Catalogs only, but for bounded probes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.bloat import 
     useful_by_width,
 )
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session, compose
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.grants import MAINTAIN_SINCE
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Blocker, Holder, Index, Table
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Index, Table
 
 _TABLES = """
 SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner,
@@ -56,10 +57,13 @@ SELECT i.indexrelid::bigint AS oid, n.nspname AS schema, c.relname AS name,
        i.indpred IS NOT NULL AS partial,
        coalesce(pg_relation_size(c.oid), 0) AS bytes, c.reltuples::float8 AS rows,
        coalesce((SELECT option_value::int FROM pg_options_to_table(c.reloptions)
-                  WHERE option_name = 'fillfactor'), 90) AS fillfactor
+                  WHERE option_name = 'fillfactor'), 90) AS fillfactor,
+       concat_ws(',', CASE WHEN p.oid IS NOT NULL AND NOT has_schema_privilege(n.oid, 'USAGE') THEN 'schema' END,
+                      CASE WHEN p.oid IS NOT NULL AND NOT {permitted} THEN 'owner' END) AS lacking
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_am a ON a.oid = c.relam LEFT JOIN pg_class p ON p.reltoastrelid = i.indrelid
- WHERE c.relkind = 'i' AND coalesce(p.oid, i.indrelid) = ANY(%s::oid[]) AND (p.oid IS NULL OR NOT i.indisvalid)
+ WHERE c.relkind = 'i' AND coalesce(p.oid, i.indrelid) = ANY(%(tables)s::oid[])
+   AND (p.oid IS NULL OR NOT i.indisvalid OR i.indrelid = ANY(%(toasts)s::oid[]))
  ORDER BY 2, 3
 """
 # A live build shows itself; a rebuild also keeps its copies locked between its transactions.
@@ -85,55 +89,13 @@ SELECT i.indexrelid::bigint AS oid, count(*) AS keys, count(coalesce(s.avg_width
         AND e.attname = ia.attname AND NOT e.inherited
  WHERE i.indexrelid = ANY(%s::oid[]) GROUP BY 1
 """
-# Sessions and prepared transactions of other databases hold nothing here; what a standby reports holds everywhere. A
-# running statement that wrote nothing may have taken its snapshot when it began, whatever its transaction's age.
-_HOLDERS = """
-SELECT 'the transaction of ' || coalesce(nullif(application_name, ''), 'a session without a name') || ' (pid ' || pid
-       || ')' AS what, greatest(age(backend_xmin), age(backend_xid)) AS xids,
-       extract(epoch FROM now() - CASE WHEN backend_xid IS NOT NULL OR state <> 'active' THEN xact_start
-                                       ELSE query_start END)::float8 AS age
-  FROM pg_stat_activity
- WHERE datname = current_database() AND coalesce(backend_xmin, backend_xid) IS NOT NULL AND pid <> ALL(%(own)s)
-   AND backend_type = 'client backend' AND query !~* '^\\s*vacuum'
-UNION ALL
-SELECT 'the prepared transaction ' || gid, age(transaction), extract(epoch FROM now() - prepared)::float8
-  FROM pg_prepared_xacts WHERE database = current_database()
-UNION ALL
-SELECT 'the replication slot ' || slot_name, age(xmin), CASE WHEN active THEN NULL ELSE 'infinity'::float8 END
-  FROM pg_replication_slots WHERE xmin IS NOT NULL
-UNION ALL
-SELECT 'the standby ' || coalesce(nullif(application_name, ''), 'without a name') || ' (pid ' || pid || ')',
-       age(backend_xmin), NULL
-  FROM pg_stat_replication WHERE backend_xmin IS NOT NULL
- ORDER BY 2 DESC LIMIT 10
-"""
-_BLOCKERS = """
-SELECT a.pid, coalesce(nullif(a.application_name, ''), 'a session without a name') || ' (pid ' || a.pid || ')' AS what,
-       extract(epoch FROM now() - a.xact_start)::float8 AS age, a.backend_xmin IS NOT NULL AS everywhere,
-       ARRAY(SELECT l.relation::bigint FROM pg_locks l
-              WHERE l.pid = a.pid AND l.locktype = 'relation' AND l.granted AND l.mode <> 'AccessShareLock') AS tables
-  FROM pg_stat_activity a
- WHERE a.datname = current_database() AND a.xact_start IS NOT NULL AND a.pid <> ALL(%(own)s)
-   AND a.backend_type = 'client backend' AND (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL
-       OR EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'relation'))
-UNION ALL
-SELECT NULL, 'the prepared transaction ' || x.gid, extract(epoch FROM now() - x.prepared)::float8, false,
-       ARRAY(SELECT l.relation::bigint FROM pg_locks l
-              WHERE l.virtualtransaction = '-1/' || x.transaction::text AND l.locktype = 'relation')
-  FROM pg_prepared_xacts x WHERE x.database = current_database()
-"""
-_LOCK_HOLDER = """
-SELECT coalesce(nullif(a.application_name, ''), nullif(a.backend_type, 'client backend'), 'a session without a name')
-       || ' (pid ' || l.pid || ')' AS what
-  FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
- WHERE l.locktype = 'relation' AND l.relation = %s AND l.granted
-   AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock') LIMIT 1
-"""
 _EXTENSION = """
 SELECT n.nspname AS schema FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
   JOIN pg_proc p ON p.pronamespace = n.oid AND p.proname = %s AND p.proargtypes = %s::oidvector
  WHERE e.extname = 'pgstattuple' AND has_schema_privilege(n.oid, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE')
 """
+# Of TOAST tables the server keeps no statistics; their keys are always these.
+_TOAST_WIDTHS: Row = {"keys": 2, "known": 2, "width": 8.0, "widest": 4, "nulls": False}
 # The row types of the probes: regclass is 2205.
 _REGCLASS = "2205"
 
@@ -183,8 +145,12 @@ def choose(tables: Sequence[Table], wanted: Sequence[str], database: str) -> lis
 
 
 def read_indexes(session: Session, tables: Sequence[Table]) -> list[Index]:
-    """The indexes of the tables, and invalid ones on their TOAST tables. Sizes only: see :func:`measure`."""
-    indexes = [Index(**row) for row in session.rows(_INDEXES, [[table.oid for table in tables]])]
+    """The indexes of the tables and of their TOAST tables, where these hold anything. Sizes only: :func:`measure`."""
+    # What may be done to a table does not count for its TOAST table, but its owner's rights do.
+    owned, maintained = "pg_has_role(c.relowner, 'USAGE')", "has_table_privilege(i.indrelid, 'MAINTAIN')"
+    statement = _INDEXES.format(permitted=maintained if session.version >= MAINTAIN_SINCE else owned)
+    given = {"tables": [one.oid for one in tables], "toasts": [one.toast for one in tables if one.toast_bytes]}
+    indexes = [Index(**row) for row in session.rows(statement, given)]
     invalid = [index.oid for index in indexes if not index.valid]
     if not invalid:
         return indexes
@@ -218,10 +184,11 @@ def measure(
     fit = [one for one in large if one.method == "btree"]
     widths = {row["oid"]: row for row in session.rows(_WIDTHS, [[one.oid for one in fit]])} if fit else {}
     # The catalog's number is as old as the last vacuum; that of the table follows what happened since.
-    live = {table.oid: float(table.live) for table in tables if not table.lost}
+    live = {table.oid: (float(table.live), float(table.toast_live)) for table in tables if not table.lost}
+    widths.update({one.oid: _TOAST_WIDTHS for one in fit if one.toast})
     told = {}
     for one in large:
-        rows = one.rows if one.partial else live.get(one.table, one.rows)
+        rows = one.rows if one.partial or one.table not in live else live[one.table][one.toast]
         known = (best or {}).get(spell(one.schema, one.name))
         told[one.oid] = _by_best(_estimated(one, rows, widths.get(one.oid)), rows, known)
     schema = probe_schema(session, "pgstatindex") if fit else None
@@ -267,25 +234,3 @@ def _probed(session: Session, schema: str, index: Index) -> Index:
         return index
     useful = useful_by_density(row["leaf_pages"], row["density"], index.rows, index.fillfactor)
     return replace(index, useful_bytes=useful, measured="pgstatindex", confidence="high")
-
-
-def lock_holder(session: Session, table: int) -> str:
-    """Who holds a lock on the table that vacuum, analyze and rebuilds have to wait for."""
-    rows = session.rows(_LOCK_HOLDER, [table])
-    return str(rows[0]["what"]) if rows else "a session that is gone now"
-
-
-def read_holders(session: Session, own: Sequence[int]) -> list[Holder]:
-    return [Holder(**row) for row in session.rows(_HOLDERS, {"own": list(own)})]
-
-
-def read_blockers(session: Session, own: Sequence[int], older_than: float) -> list[Blocker]:
-    """Transactions older than that, for which a concurrent rebuild would wait."""
-    found = []
-    for row in session.rows(_BLOCKERS, {"own": list(own)}):
-        if row["age"] < older_than and row["pid"] is not None:
-            continue
-        tables = frozenset() if row["everywhere"] else frozenset(row["tables"])
-        if row["everywhere"] or tables:
-            found.append(Blocker(row["what"], row["age"], tables))
-    return sorted(found, key=lambda one: -one.age)

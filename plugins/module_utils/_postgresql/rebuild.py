@@ -1,12 +1,12 @@
 # Copyright (c) 2026, day2.ops maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Act on indexes: rebuilt and dropped concurrently only, and what an interrupted rebuild leaves removed at once."""
+"""Act on indexes: rebuilt and dropped concurrently, and what an interrupted rebuild leaves removed at once."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core import records
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import Deferred, OpsError
@@ -15,24 +15,25 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect impor
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.history_of import raised_to
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.leftovers import Leftovers
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.site import Site, patient, quoted, seconds_since
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.site import (
+    Site,
+    limited,
+    patient,
+    quoted,
+    seconds_since,
+)
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Index
+
+_VIEW = "pg_stat_progress_create_index"
 
 
 def reindex(site: Site, step: Step) -> None:
     index = _index(step)
-    debris = Leftovers(site.control, step.table.oid)
+    file = _file(site, index)
     began = time.monotonic()
-    statement = compose("REINDEX INDEX CONCURRENTLY {index}", index=(index.schema, index.name))
-    view = "pg_stat_progress_create_index"
-    try:
-        # What an interrupted rebuild leaves is dropped before the deadline, not after it.
-        warnings = patient(site, step, statement, view, lambda: not debris.found(), site.policy.cleanup_reserve)
-    except OpsError as error:
-        _clean(site, step, debris, error)
-        raise
+    warnings = (_alone if step.exclusive else _concurrently)(site, step, index)
     now = [one for one in read.read_indexes(site.control, [step.table]) if one.name == index.name]
-    if not now or now[0].oid == index.oid or not now[0].valid:
+    if not now or not now[0].valid or _file(site, now[0]) == file:
         records.fail(step.action, "the server skipped it" + quoted(warnings))
         return
     reclaimed = index.bytes - now[0].bytes
@@ -46,6 +47,29 @@ def reindex(site: Site, step: Step) -> None:
     if raised is not None:
         after["threshold"] = raised
     records.finish(step.action, types.REINDEX.measured(after))
+
+
+def _file(site: Site, index: Index) -> Optional[int]:
+    """The number of its file, which each rebuild changes; None when it is gone."""
+    file: Optional[int] = site.control.rows("SELECT pg_relation_filenode(%s)::bigint AS file", [index.oid])[0]["file"]
+    return file
+
+
+def _concurrently(site: Site, step: Step, index: Index) -> list[str]:
+    debris = Leftovers(site.control, step.relation)
+    statement = compose("REINDEX INDEX CONCURRENTLY {index}", index=(index.schema, index.name))
+    try:
+        # What an interrupted rebuild leaves is dropped before the deadline, not after it.
+        return patient(site, step, statement, _VIEW, lambda: not debris.found(), site.policy.cleanup_reserve)
+    except OpsError as error:
+        _clean(site, step, debris, error)
+        raise
+
+
+def _alone(site: Site, step: Step, index: Index) -> list[str]:
+    """The plain form: one transaction, which leaves nothing when it ends. The brake ends it once somebody has waited
+    for it as long as anybody may."""
+    return limited(site, step, compose("REINDEX INDEX {index}", index=(index.schema, index.name)), _VIEW)
 
 
 def _clean(site: Site, step: Step, debris: Leftovers, error: OpsError) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Callable, Mapping, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import Deferred, OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
-from ansible_collections.day2.ops.plugins.module_utils._postgresql import read, trouble
+from ansible_collections.day2.ops.plugins.module_utils._postgresql import holders, trouble
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.dial import application_name
@@ -148,7 +148,9 @@ def _tries(
         # Jittered, so that two who wait for each other do not meet again.
         site.run.live.sleep(random.uniform(0.5, 1.5) * attempt)
     tries = f"{tried} tries of {site.policy.lock_timeout:g} s" if tried > 1 else f"{site.policy.lock_timeout:g} s"
-    raise Deferred(f"{read.lock_holder(site.control, step.table.oid)} kept it locked through {tries}")
+    index = step.index.oid if step.exclusive and step.index else None
+    holder = holders.lock_holder(site.control, site.own, step.relation, index)
+    raise Deferred(f"{holder} kept it locked through {tries}")
 
 
 def await_holders(site: Site, step: Step) -> None:
@@ -167,8 +169,8 @@ def await_holders(site: Site, step: Step) -> None:
 
 def _there(site: Site, step: Step) -> bool:
     if step.kind == "vacuum":
-        return step.held_by in {one.what for one in read.read_holders(site.control, site.own)}
-    blockers = read.read_blockers(site.control, site.own, site.policy.max_transaction_age)
+        return step.held_by in {one.what for one in holders.read_holders(site.control, site.own)}
+    blockers = holders.read_blockers(site.control, site.own, site.policy.max_transaction_age)
     return step.held_by in {one.what for one in blockers}
 
 

@@ -65,6 +65,8 @@ class Index:
     measured: str = ""
     confidence: str = ""
     builder: Optional[int] = None
+    # What this user lacks to rebuild the index of a TOAST table: schema, owner, or both.
+    lacking: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ class State:
     obstacles: Mapping[str, str] = field(default_factory=dict)
     history: History = field(default_factory=History)
     care: Care = field(default_factory=Care)
+    # Who asks; named in statements that would allow more.
+    role: str = ""
 
 
 # What a slow disk still gives; measured rates replace these.
@@ -156,6 +160,7 @@ class Policy:
     freeze_mxid_age: int = 300_000_000
     wraparound_age: int = 1_200_000_000
     vacuum_truncate: bool = False
+    allow_exclusive_lock: bool = False
     analyze_min_rows: int = 1_000
     analyze_ratio: float = 0.1
     index_bloat_ratio: float = 0.3

@@ -59,7 +59,7 @@ def _nothing(state: State, policy: Policy) -> list[str]:
 
 def warnings(state: State, policy: Policy, steps: Sequence[Step]) -> list[Check]:
     """What needs a person: actions that no window is long enough for, and those that are left again and again."""
-    found = [*_care(state), *_holders(policy, steps)]
+    found = [*_care(state), *_holders(policy, steps), *_bloated(steps)]
     for step in steps:
         subject = str(step.action["subject"])
         if step.oversize and policy.max_window is not None:
@@ -111,6 +111,26 @@ def _holders(policy: Policy, steps: Sequence[Step]) -> list[Check]:
         )
         for holder, keys in held.items()
     ]  # fmt: skip
+
+
+def _bloated(steps: Sequence[Step]) -> list[Check]:
+    """Indexes that stay as they are until a person allows more."""
+    found: dict[str, list[Step]] = {}
+    for step in steps:
+        if step.remedy and step.need.reason != needs.ASKED:
+            found.setdefault("exclusive lock" if step.exclusive else "TOAST tables", []).append(step)
+    checks = []
+    for subject, those in found.items():
+        reasons, remedies = {step.exclusive or needs.TOAST: 1 for step in those}, {step.remedy: 1 for step in those}
+        text = f"{count(len(those), 'index')} should be rebuilt and cannot: {'; '.join(reasons)}."
+        advice = "; ".join(remedies)
+        names = ", ".join(str(step.action["subject"]) for step in those[:20])
+        room = sum(int(step.action["predicted"]["bytes_reclaimed"]) for step in those)
+        advice = f"{advice[0].upper()}{advice[1:]}"
+        checks.append(
+            types.BLOATED(subject, len(those), warn=1, summary=text, advice=advice, indexes=names, bytes_reclaimed=room)
+        )
+    return checks
 
 
 def _oversize(step: Step, subject: str, longest: float) -> Check:

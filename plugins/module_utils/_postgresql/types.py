@@ -38,6 +38,7 @@ OVERSIZE = CheckType("postgresql_maintenance_oversize", "seconds", "above", ("ac
 HOLDERS = CheckType("postgresql_maintenance_holders", "count", "above", ("actions", "policy"))
 COLLATIONS = CheckType("postgresql_collations", "count", "above", ("collations",))
 CARE = CheckType("postgresql_maintenance_care", "count", None, ("at_work", "jobs", "partitioned"))
+BLOATED = CheckType("postgresql_maintenance_bloated", "count", "above", ("indexes", "bytes_reclaimed"))
 DEFERRED = CheckType("postgresql_maintenance_deferred", "count", "above", ("action", "reason"))
 
 # What is left behind (invalid_index), held (held_by) or overrun stands in the action's after.
@@ -56,5 +57,7 @@ VACUUM = ActionType(
 )  # fmt: skip
 ANALYZE = ActionType("analyze", "maintain", _TABLE)
 REINDEX = ActionType("reindex", "maintain", (*_INDEX, "size_after"))
+# By the plain form, behind whose locks everybody waits.
+REINDEX_LOCKED = ActionType(REINDEX.name, "disrupt", REINDEX.measures)
 DROP_INDEX = ActionType("drop_index", "maintain", _INDEX)
 ACTIONS = {kind.name: kind for kind in (VACUUM, ANALYZE, REINDEX, DROP_INDEX)}

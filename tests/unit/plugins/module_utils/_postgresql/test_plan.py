@@ -23,7 +23,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import 
     State,
     Table,
 )
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.summary import summarize
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.summary import summarize, warnings
 
 MIB = 1 << 20
 HEALTHY = Table(
@@ -93,7 +93,10 @@ def test_analyze_is_due_for_a_measurement(table: dict[str, Any], reason: str) ->
         ({"useful_bytes": 28.1 * MIB}, {}, None),
         ({"useful_bytes": 20 * MIB, "bytes": 9 * MIB}, {}, None),
         ({"useful_bytes": 20 * MIB, "method": "brin"}, {}, None),
-        ({"useful_bytes": 20 * MIB, "exclusion": True}, {}, None),
+        ({"useful_bytes": 20 * MIB, "exclusion": True}, {}, 0.5),
+        # Of a TOAST table the dead rows count that are in it.
+        ({"toast": True}, {"live": 500_000, "dead": 500_000}, None),
+        ({"toast": True}, {"toast_live": 500_000, "toast_dead": 500_000}, 0.5062),
         ({"useful_bytes": None}, {}, None),
         # Dead rows count as filled space until they are gone; an estimate from live rows knows already.
         ({}, {"live": 500_000, "dead": 500_000}, 0.5062),
@@ -230,6 +233,55 @@ def test_indexes_are_held_back_for_a_reason(
     step = only(plan(state(HEALTHY, index, **more), Policy(), None))
     assert (step.kind, step.action["status"]) == expected
     assert words in step.action["reason"]
+
+
+BLOATED = replace(FRESH, useful_bytes=10 * MIB)
+OLD = {"version": 140003}
+RIGHTS = {"role": "Ann", "blockers": (Blocker("report (pid 7)", 300.0),)}
+
+
+@pytest.mark.parametrize(
+    ("index", "more", "allow", "expected", "words"),
+    [
+        (BLOATED, {}, True, ("maintain", "planned"), "75 % of it is bloat"),
+        (replace(BLOATED, exclusion=True), {}, False, ("maintain", "skipped"), "; set allow_exclusive_lock to rebuild"),
+        (replace(BLOATED, exclusion=True), {}, True, ("disrupt", "planned"), "SHARE on public.orders and ACCESS EXCLU"),
+        # It waits for locks, not for old snapshots.
+        (replace(BLOATED, exclusion=True), RIGHTS, True, ("disrupt", "planned"), "nobody can write to public.orders"),
+        (BLOATED, OLD, False, ("maintain", "skipped"), "update first, or set allow_exclusive_lock"),
+        (BLOATED, OLD, True, ("disrupt", "planned"), "14.0 to 14.3 can corrupt"),
+        (replace(BLOATED, exclusion=True, useful_bytes=39 * MIB), {}, True, None, ""),
+        (replace(BLOATED, toast=True), {}, False, ("maintain", "planned"), "bloat"),
+        (replace(BLOATED, toast=True, lacking="schema"), RIGHTS, False, ("maintain", "skipped"),
+         'run: GRANT USAGE ON SCHEMA pg_toast TO "Ann";'),
+        (replace(BLOATED, toast=True, lacking="schema,owner"), RIGHTS, False, ("maintain", "skipped"),
+         'pg_toast TO "Ann"; GRANT shop TO "Ann";'),
+    ],
+)  # fmt: skip
+def test_what_locks_others_out_is_done_only_where_that_is_allowed(
+    index: Index, more: dict[str, Any], allow: bool, expected: Optional[tuple[str, str]], words: str
+) -> None:
+    found = state(replace(HEALTHY, owner="shop", toast=77), index, **more)
+    policy = Policy(allow_exclusive_lock=allow)
+    steps = plan(found, policy, None)
+    if expected is None:
+        assert steps == []
+        return
+    action = only(steps).action
+    assert (action["risk"], action["status"]) == expected and words in action["reason"], action["reason"]
+    told = [check for check in warnings(found, policy, steps) if check["check"] == "postgresql_maintenance_bloated"]
+    assert len(told) == (action["status"] == "skipped")
+    assert all(check["status"] == "warn" and "public.orders_pkey" in check["evidence"]["indexes"] for check in told)
+
+
+def test_one_check_tells_of_all_that_waits_for_the_option() -> None:
+    more = [replace(BLOATED, exclusion=True, oid=number, name=f"x{number}") for number in (5, 6)]
+    found = state(HEALTHY, *more, replace(BLOATED, oid=9, name="small", exclusion=True, bytes=MIB))
+    for scope in ("due", "all"):
+        policy = Policy(scope=scope, operations=frozenset({"reindex"}))
+        (check,) = warnings(found, policy, plan(found, policy, None))
+        assert check["summary"].startswith("2 indexes should be rebuilt and cannot: the index of an exclusion constr")
+        assert check["advice"].startswith("Set allow_exclusive_lock") and check["value"] == 2
 
 
 def test_a_partitioned_parent_is_analysed_once_for_all_its_partitions() -> None:
