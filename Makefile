@@ -36,7 +36,8 @@ smoke: venv ## the collection on the oldest and the newest ansible-core
 	@tools/test-stages smoke
 
 soak: venv ## long randomised runs
-	@tools/optional tests/soak python -m pytest tests/soak
+	@python -m pytest tests/soak
+	@python -m pytest -m soak tests/unit tests/faults
 
 bench: venv ## measurements
 	@tools/optional benchmarks python -m benchmarks

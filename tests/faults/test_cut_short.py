@@ -96,7 +96,7 @@ def test_the_windows_end_stops_the_work_and_the_next_run_takes_it_up(estate, dat
     finishes(estate, database, host)
 
 
-@pytest.mark.parametrize("where", ["store", "database"])
+@pytest.mark.parametrize("where", ["store", pytest.param("database", marks=pytest.mark.soak)])
 def test_a_stop_order_stops_work_within_15_seconds_and_blocks_new_starts(estate, database, where):
     make_due(database)
     slow_vacuum(database)
@@ -135,9 +135,9 @@ def test_a_stop_order_stops_work_within_15_seconds_and_blocks_new_starts(estate,
     ("victim", "number", "seconds"),
     [
         ("controller", signal.SIGINT, 5),
-        ("controller", signal.SIGTERM, 5),
+        pytest.param("controller", signal.SIGTERM, 5, marks=pytest.mark.soak),
         ("controller", signal.SIGKILL, 15),
-        ("module", signal.SIGTERM, 5),
+        pytest.param("module", signal.SIGTERM, 5, marks=pytest.mark.soak),
         ("module", signal.SIGKILL, 15),
     ],
 )
@@ -157,7 +157,7 @@ def test_killed_in_the_middle_of_a_vacuum(estate, database, victim, number, seco
     finishes(estate, database, host)
 
 
-@pytest.mark.parametrize("victim", ["controller", "module"])
+@pytest.mark.parametrize("victim", [pytest.param("controller", marks=pytest.mark.soak), "module"])
 def test_killed_in_the_middle_of_a_rebuild(estate, database, victim):
     """A rebuild that waits for an old transaction is where it stays longest; its invalid index must not survive."""
     make_due(database)

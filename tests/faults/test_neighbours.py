@@ -17,7 +17,9 @@ pytestmark = pytest.mark.lab
 ROLE = "day2_maintenance"
 
 
-@pytest.mark.parametrize("lease", [True, False], ids=["lease", "database-locks-alone"])
+@pytest.mark.parametrize(
+    "lease", [True, pytest.param(False, marks=pytest.mark.soak)], ids=["lease", "database-locks-alone"]
+)
 def test_a_second_run_is_refused_and_told_who_works_there(estate, database, lease):
     make_due(database)
     slow_vacuum(database)

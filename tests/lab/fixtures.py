@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,9 +53,12 @@ class Database:
         return self.postgres.login(self.name, user)
 
 
-def majors(*wanted: int) -> pytest.MarkDecorator:
-    """Run a test with the fixture pg once for each of these major versions."""
-    return pytest.mark.parametrize("pg", wanted, indirect=True, ids=[f"pg{major}" for major in wanted])
+def majors(*wanted: int, soak: Iterable[int] = ()) -> pytest.MarkDecorator:
+    """Run a test with the fixture pg once for each of these major versions; for those in ``soak`` only there."""
+    usual = [pytest.param(major, id=f"pg{major}") for major in wanted]
+    return pytest.mark.parametrize(
+        "pg", [*usual, *(pytest.param(major, id=f"pg{major}", marks=pytest.mark.soak) for major in soak)], indirect=True
+    )
 
 
 all_majors = majors(*MAJORS)
@@ -67,6 +70,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "lab: needs real servers and some seconds; deselect with -m 'not lab'")
+    config.addinivalue_line("markers", "soak: a variant of what another test has seen; runs in make soak only")
 
 
 @pytest.fixture(scope="session")

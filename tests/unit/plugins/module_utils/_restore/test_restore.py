@@ -199,7 +199,7 @@ def statuses(result: dict[str, Any]) -> list[tuple[str, str]]:
     return [(one["action"], one["status"]) for one in result["actions"]]
 
 
-@majors(14, 18)
+@majors(18, soak=(14,))
 def test_there_and_back(pg: Postgres, make_shop: Callable[..., Shop]) -> None:
     shop = make_shop()
     before, about = shop.all(), shop.about()
