@@ -137,7 +137,12 @@ def test_every_kind_of_index_is_judged_by_what_can_tell(kinds: Place) -> None:
     )
     best = {name: sizes[name] / 120000.0 for name in ("many_gin", "many_hash", "many_exclusion", "many_brin")}
     history = {"bytes_per_row": {f"public.{name}": value for name, value in best.items()}}
-    given = {"index_min_bytes": 1 << 17, "operations": ["reindex"], "history": history}
+    given = {
+        "index_min_bytes": 1 << 17,
+        "operations": ["reindex"],
+        "history": history,
+        "allow_exclusive_lock": True,
+    }
     found = due(kinds.maintain(**CHECK, **given, tables=["many", "parted", "seen"]), "reindex")
     told = {name.partition(".")[2]: one["predicted"]["method"] for name, one in found.items()}
     assert told == {
@@ -146,6 +151,7 @@ def test_every_kind_of_index_is_judged_by_what_can_tell(kinds: Place) -> None:
         "many_partial": "pgstatindex",
         "many_gin": "size_per_row",
         "many_hash": "size_per_row",
+        "many_exclusion": "size_per_row",
         "parted_1_id_idx": "pgstatindex",
     }
     done = kinds.maintain(**given, tables=["many", "parted", "seen"])

@@ -4,6 +4,26 @@
 
 """What goes wrong with maintenance elsewhere, each as a case: nobody queues, nothing is claimed that was not done."""
 
+# 1   a rebuild, and all queue behind it   nobody_queues_behind_us_...; test_exclusive: behind_a_lock_...
+# 2   an interrupted one leaves debris     killed_in_any_phase_...; test_kills; test_act: every_kind_of_leftover_...
+# 3   lock_timeout ends its waits          test_act: the_waits_of_a_rebuild_for_others_..., the_first_lock_...
+# 4   leftovers become valid duplicates    killed_in_any_phase_...; test_plan: rebuilds_come_before_...
+# 5   cut names, TOAST, a live build       test_act: every_kind_of_leftover_..., what_somebody_is_building_...
+# 6   it waits for any old transaction     test_server: a_rebuild_does_not_wait_...; test_act: a_holder_...
+# 7   14.0 to 14.3 corrupt indexes         test_plan: indexes_are_held_back_..., what_locks_others_out_...
+# 8   a vacuum that removes nothing        test_act: a_vacuum_that_removed_nothing_...; test_server: who_keeps_...
+# 9   what is skipped counts as done       what_the_server_skips_has_failed; test_server: a_missing_grant_...
+# 10  counters are lost                    test_find: without_statistics_..., a_server_that_crashed_...
+# 11  dead entries count as density        what_a_rebuild_brings_is_predicted
+# 12  truncation fights readers            vacuum_does_not_fight_readers_...
+# 13  nothing is given back                space_that_can_be_used_again_...
+# 14  timeouts of the role, poolers        limits_of_the_role_...; a_pooler_that_shares_sessions_...
+# 15  what cannot be rebuilt beside others test_exclusive; test_find: every_kind_of_index_...
+# 16  each connection has its own budget   test_act: several_connections_...; test_crew
+# 17  blockers are killed                  who_is_in_our_way_is_never_ended
+# 18  another sort order                   a_collation_that_sorts_otherwise_now_is_told
+# 19  upgraded under a running server      what_waits_for_a_restart_is_told
+
 from __future__ import annotations
 
 import threading
@@ -14,6 +34,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.day2.ops.tests.lab import demo
+from ansible_collections.day2.ops.tests.lab.lab import Lab
 from tests.unit.plugins.module_utils._postgresql.place import Place, statuses
 
 pytestmark = pytest.mark.lab
@@ -198,3 +219,16 @@ def test_what_waits_for_a_restart_is_told(place: Place) -> None:
     finally:
         place.database.execute("ALTER SYSTEM RESET max_connections")
         server.execute("SELECT pg_reload_conf()")
+
+
+def test_a_pooler_that_shares_sessions_is_refused(place: Place, lab: Lab) -> None:
+    """Settings and locks of a session would be anybody's; one that keeps sessions apart will do."""
+    for mode in ("transaction", "session"):
+        pooler = lab.pgbouncer(place.database.postgres, mode, f"maintained-{mode}")
+        result = place.maintain(login_host=pooler.host, login_port=pooler.port, _ansible_check_mode=True, **ONE)
+        pooler.stop()
+        if mode == "transaction":
+            assert result["error"]["kind"] == "refused" and result["actions"] == [], result
+            assert "connect to the server directly" in result["msg"]
+        else:
+            assert result["error"] is None and result["actions"], result["msg"]
