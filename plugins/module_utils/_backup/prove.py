@@ -27,6 +27,7 @@ from ansible_collections.day2.ops.plugins.module_utils._backup.tools import Tool
 from ansible_collections.day2.ops.plugins.module_utils._core import clock, records
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import compose
 from ansible_collections.day2.ops.plugins.module_utils._store.base import Store
 
@@ -69,6 +70,8 @@ class Site:
     tools: Tools
     subject: str
     measured: dict[str, Any] = field(default_factory=dict)
+    # What the brake said, however it ends.
+    braked: dict[str, Any] = field(default_factory=dict)
 
 
 class Refuted(OpsError):
@@ -93,6 +96,9 @@ def prove(run: Run, site: Site, found: Found) -> None:
             if own
             else drill.on_other_server(run, run.params["verify_host"], name, manifest)
         )
+        if place.brake is not None:
+            stack.callback(_tell, site, place.brake)
+            place.brake.clear()
         found.checks.append(verify_plan.isolation(site.subject, spooled.toc, place))
         _restore(run, guard, site, place, spooled)
         found.remarks += place.warnings
@@ -111,6 +117,10 @@ def prove(run: Run, site: Site, found: Found) -> None:
     )
     found.checks += verify_plan.times(site.subject, site.chosen, site.measured, site.last, run.params)
     found.checks.insert(0, verify_plan.restored(site.subject, site.chosen, site.measured))
+
+
+def _tell(site: Site, brake: Brake) -> None:
+    site.braked.update(brake.told())
 
 
 def _fetch(run: Run, site: Site, folder: str) -> tuple[fetch.Spooled, str]:

@@ -36,5 +36,6 @@ ISOLATION = CheckType("postgresql_backup_isolation", "count", "above", ("network
 
 VERIFY_BACKUP = ActionType(
     "verify_backup", "protect",
-    ("taken", "seconds", "restore_seconds", "data_age_seconds", "bytes", "tables", "rows", "server", "verified"),
+    ("taken", "seconds", "restore_seconds", "data_age_seconds", "bytes", "tables", "rows", "server", "verified",
+     *brake.MEASURES),
 )  # fmt: skip

@@ -119,11 +119,14 @@ def _verify(run: Run, found: Found) -> None:
         site = _site(run, store, chosen, manifest, last)
         if not run.check_mode:
             records.begin(action)
-            prove.prove(run, site, found)
+            try:
+                prove.prove(run, site, found)
+            finally:
+                action["after"] = types.VERIFY_BACKUP.measured(site.braked)
             found.verified = True
             found.summary = f"Set {chosen.id} was restored and is what was backed up."
             catalogue.put_verdict(store, chosen, _verdict(run, found, None, site.measured))
-            records.finish(action, types.VERIFY_BACKUP.measured(site.measured))
+            records.finish(action, types.VERIFY_BACKUP.measured({**site.measured, **site.braked}))
     except (fetch.BrokenSet, prove.Refuted) as error:
         _refute(run, store, chosen, found, action, str(error))
     except (Braked, Expired) as error:

@@ -489,6 +489,11 @@ def test_the_source_is_spared(place: Place, plain: Database) -> None:
     small = place.verify(verify_host=host, verify_on_source=True, brake={"disk_capacity_bytes": 1})
     assert small["error"]["kind"] == "refused" and "must be free" in small["msg"]
     room = {"disk_capacity_bytes": 1 << 40}
+    # Every answer takes longer than this.
+    busy = place.verify(verify_host=host, verify_on_source=True, brake={**room, "latency": 1e-6, "wait": 1})
+    (action,) = busy["actions"]
+    assert action["status"] == "deferred" and busy["error"] is None, busy
+    assert action["after"]["braked_seconds"] >= 1 and "query" in action["after"]["braked_by"], action
     done = place.verify(verify_host=host, verify_on_source=True, brake=room)
     assert done["verified"], done.get("msg")
     assert plain.postgres.execute("SELECT FROM pg_database WHERE datname LIKE 'day2_verify%'") == []
