@@ -32,6 +32,7 @@ PARTS = {
     "sync": "a synchronous standby of the main server",
     "pgbouncer": "PgBouncer before the main server, in session and in transaction mode",
     "pgbackrest": "PostgreSQL 15, archived into a repository of pgBackRest, with a full backup",
+    "monitoring": "Prometheus, an Alertmanager with alerts, and nginx with a few pages",
     "tls": "a PostgreSQL server that wants TLS, with a small copy of the data",
 }
 SMALL = 0.02
@@ -127,6 +128,15 @@ def _build(lab: Lab, parts: Sequence[str], scale: float) -> dict[str, Any]:
         repository("backup", "--type=full")
         archived = repository.postgres
         steps.done(f"PostgreSQL {archived.major}, archived by pgBackRest, at {archived.host}:{archived.port}")
+    if "monitoring" in parts:
+        prometheus = lab.prometheus()
+        steps.done(f"Prometheus at {prometheus.url}")
+        alertmanager = lab.alertmanager()
+        alertmanager.fire("Watchdog", "none")
+        alertmanager.fire("DiskFills", "warning", instance="db1")
+        steps.done(f"Alertmanager with two alerts at {alertmanager.url}")
+        pages = lab.nginx()
+        steps.done(f"nginx at {pages.url} and {pages.tls_url}")
     if "tls" in parts:
         server = lab.postgres(name="tls", tls=True)
         steps.done(f"PostgreSQL {server.major} with TLS at {server.host}:{server.port}")

@@ -11,13 +11,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from . import pgbackrest, sweep
+from .alertmanager import Alertmanager
 from .barman import Barman
 from .downloads import MAJORS, Programs
+from .nginx import Nginx
 from .pgbackrest import PgBackRest
 from .pgbouncer import PgBouncer
 from .postgres import Postgres, give_folder
@@ -29,6 +31,7 @@ from .s3 import S3
 from .tls import Authority
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+Server = Alertmanager | Nginx | Postgres | PgBouncer | Prometheus | Redis | S3
 # PostgreSQL's socket path, with its name and a server's folder, must stay below 108 bytes.
 _LONGEST_ROOT = 50
 
@@ -75,7 +78,7 @@ class Lab:
             signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         self.programs = Programs(cache or CHECKOUT / ".cache" / "lab", self.root / ".programs", self.account)
         self._authority: Authority | None = None
-        self.servers: dict[str, Postgres | PgBouncer | Prometheus | Redis | S3] = {}
+        self.servers: dict[str, Server] = {}
         self.repositories: dict[str, PgBackRest] = {}
         self._local: list[Proxy | HangingServer | Prometheus] = []
 
@@ -146,6 +149,19 @@ class Lab:
         server = Prometheus.create(name, self._folder(name), self.programs, self.account, certificate)
         self.servers[name] = server
         self._local.append(server)
+        return server
+
+    def alertmanager(self, name: str = "alertmanager", *, peers: Sequence[str] | None = None) -> Alertmanager:
+        """Debian's Alertmanager. peers: in a cluster with those (see Alertmanager.cluster), which may be none yet."""
+        server = Alertmanager.create(name, self._folder(name), self.programs, self.account, peers)
+        self.servers[name] = server
+        return server
+
+    def nginx(self, name: str = "nginx") -> Nginx:
+        """Debian's nginx with a few pages, over http and https, certificate for localhost and 127.0.0.1."""
+        certificate = self.authority.issue(file=f"nginx-{name}")
+        server = Nginx.create(name, self._folder(name), self.programs, self.account, certificate)
+        self.servers[name] = server
         return server
 
     def redis(

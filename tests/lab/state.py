@@ -23,12 +23,15 @@ import yaml
 
 from . import sweep
 from .age import new_key
+from .alertmanager import Alertmanager
 from .lab import Lab
+from .lab import Server as AnyServer
+from .nginx import Nginx
 from .pgbouncer import PgBouncer
 from .postgres import Postgres
 from .processes import LabError, Process
+from .prometheus import Prometheus
 from .redis import Redis
-from .s3 import S3
 
 SCHEMA = "day2.ops/lab/1"
 
@@ -150,7 +153,7 @@ def remove_orphans() -> None:
                     sweep.remove(root)
 
 
-def _describe(name: str, server: Postgres | PgBouncer | Redis | S3) -> dict[str, Any]:
+def _describe(name: str, server: AnyServer) -> dict[str, Any]:
     if isinstance(server, Postgres):
         kind = f"standby of {server.primary.name}" if server.primary else "postgresql"
         version = str(server.value("SHOW server_version"))
@@ -158,6 +161,8 @@ def _describe(name: str, server: Postgres | PgBouncer | Redis | S3) -> dict[str,
         kind, version = f"pgbouncer ({server.mode})", ""
     elif isinstance(server, Redis):
         kind, version = "redis", server.version()
+    elif isinstance(server, (Alertmanager, Nginx, Prometheus)):
+        kind, version = type(server).__name__.lower(), ""
     else:
         kind, version = "s3", ""
     process = server.process
@@ -177,6 +182,7 @@ def _describe(name: str, server: Postgres | PgBouncer | Redis | S3) -> dict[str,
 def _variables(lab: Lab, demo: dict[str, Any]) -> dict[str, Any]:
     """What inventories/demo reads: one dictionary `lab`, one key per kind, below it one per server."""
     variables: dict[str, Any] = {"root": str(lab.root), "postgresql": {}, "pgbouncer": {}, "redis": {}, "s3": {}}
+    variables |= {"alertmanager": {}, "nginx": {}, "prometheus": {}}
     key = new_key(lab.root)
     variables["age"] = {"recipient": key.public, "identity_file": key.path}
     variables["pgbackrest"] = {
@@ -202,6 +208,14 @@ def _variables(lab: Lab, demo: dict[str, Any]) -> dict[str, Any]:
             variables["pgbouncer"][name] = entry | {"passwords": dict(server.postgres.passwords)}
         elif isinstance(server, Redis):
             variables["redis"][name] = {"host": server.host, "port": server.port, "password": server.password}
+        elif isinstance(server, Nginx):
+            entry = {"url": server.url, "tls_url": server.tls_url, "tls_port": server.tls_port}
+            variables["nginx"][name] = entry | {"ca_cert": str(server.certificate.ca_file)}
+            variables["nginx"][name]["cert_file"] = str(server.certificate.cert_file)
+        elif isinstance(server, Alertmanager):
+            variables["alertmanager"][name] = {"url": server.url}
+        elif isinstance(server, Prometheus):
+            variables["prometheus"][name] = server.options()
         else:
             variables["s3"][name] = server.options() | {"bucket": server.bucket}
     return variables
