@@ -1,19 +1,19 @@
 # Copyright (c) 2026, day2.ops maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prometheus, or what speaks its API: one number for one query."""
+"""Prometheus, or what speaks its API: one number for one query, the series that it finds, or their points over time."""
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
-from typing import Any, Mapping, NoReturn, Optional
+from typing import Any, Mapping, Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused, Unreachable
-from ansible_collections.day2.ops.plugins.module_utils._observability.service import Answer, Service
+from ansible_collections.day2.ops.plugins.module_utils._observability import series
+from ansible_collections.day2.ops.plugins.module_utils._observability.api import Api
 
 QUERY = "/api/v1/query"
+QUERY_RANGE = "/api/v1/query_range"
 
 
 @dataclass(frozen=True)
@@ -28,41 +28,37 @@ class Prometheus:
     """Asks questions of the server that option ``option`` describes (see ``service.http_options``)."""
 
     def __init__(self, params: Mapping[str, Any], option: str = "prometheus") -> None:
-        self._service = Service("Prometheus", option, params)
+        self._api = Api("Prometheus", option, params)
         self._timeout = params["timeout"]
 
     def number(self, query: str) -> Number:
-        """The one number that ``query`` comes to now.
+        """The one number that ``query`` comes to now. Errors are those of :meth:`Api.ask`."""
+        return one_number(self._told(QUERY, {"query": query})["data"])
 
-        Raises :class:`BadInput` for a query that the server refuses, :class:`Refused` where it refuses us, and
-        :class:`Unreachable` when it gives no answer.
-        """
-        asked = {"query": query, "timeout": f"{self._timeout:g}s"}
-        return one_number(self._data(self._service.get(QUERY, asked)))
+    def instant(self, query: str, at: Optional[float] = None) -> series.Found:
+        """What ``query`` finds, now or at a time (seconds of the epoch)."""
+        moment = {} if at is None else {"time": f"{at:.3f}"}
+        return self._found([self._told(QUERY, {"query": query, **moment})])
 
-    def _data(self, answer: Answer) -> Any:
-        """What a good answer holds; an error with one clear sentence for every other one."""
-        if answer.status != 200:
-            self._refused(answer)
+    def points(self, query: str, span: series.Span) -> series.Found:
+        """What ``query`` comes to over time, asked for in as many parts as the server's limit takes."""
+        asked = (
+            {"query": query, "start": f"{part.start:.3f}", "end": f"{part.end:.3f}", "step": f"{part.step:.3f}"}
+            for part in span.parts()
+        )
+        return self._found([self._told(QUERY_RANGE, one) for one in asked])
+
+    def _told(self, path: str, asked: Mapping[str, str]) -> Mapping[str, Any]:
+        told = self._api.ask(path, {**asked, "timeout": f"{self._timeout:g}s"})
+        if not isinstance(told, Mapping) or "data" not in told:
+            raise self._api.another()
+        return told
+
+    def _found(self, answers: list[Mapping[str, Any]]) -> series.Found:
         try:
-            return json.loads(answer.body)["data"]
-        except (ValueError, KeyError, TypeError):
-            self._fail(OpsError, f"what answers is not Prometheus; check {self._service.option}.url")
-
-    def _refused(self, answer: Answer) -> NoReturn:
-        option, status = self._service.option, answer.status
-        if status in (400, 422):
-            self._fail(BadInput, f"it does not take the query: {_said(answer) or f'HTTP {status}'}")
-        if status in (401, 403):
-            how = f"{option}.token, or {option}.username and {option}.password"
-            self._fail(Refused, f"it does not let us in (HTTP {status}); check {how}")
-        if status == 429 or status >= 500:
-            said = _said(answer)
-            self._fail(Unreachable, f"it cannot answer now (HTTP {status}{f': {said}' if said else ''})")
-        self._fail(OpsError, f"it has no such page (HTTP {status}); check {option}.url")
-
-    def _fail(self, kind: type[OpsError], why: str) -> NoReturn:
-        raise kind(f"Failed to ask Prometheus at {self._service.url}: {why}.")
+            return series.merge([series.parse(told) for told in answers])
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+            raise self._api.another() from None
 
 
 def one_number(data: Any) -> Number:
@@ -84,11 +80,3 @@ def one_number(data: Any) -> Number:
     except (KeyError, IndexError, TypeError, ValueError):
         return Number(None, "the answer has an unknown form")
     return Number(value) if math.isfinite(value) else Number(None, f"the query comes to {value}, not to a number")
-
-
-def _said(answer: Answer) -> str:
-    """The server's own words, on one line and not too many of them."""
-    try:
-        return " ".join(str(json.loads(answer.body)["error"]).split())[:300].rstrip(".")
-    except (ValueError, KeyError, TypeError):
-        return ""

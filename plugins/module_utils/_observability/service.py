@@ -3,34 +3,40 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The one way to a service that speaks HTTP: options, questions with an end, and the causes of failure as errors.
 
-Only GET is offered, so nothing that is asked here changes anything, in check mode or out of it.
+Only GET and HEAD are offered, and one POST for questions that are too long for an address, so nothing that is asked
+here changes anything, in check mode or out of it.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import os
+import ssl
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Iterator, Mapping, NoReturn, Optional
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, NoReturn, Optional
+from urllib.parse import urljoin, urlsplit
 
+from ansible_collections.day2.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused, Unreachable
 from ansible_collections.day2.ops.plugins.module_utils._core.module import missing_library
+from ansible_collections.day2.ops.plugins.module_utils._core.trust import trusted_file
+
+if TYPE_CHECKING:
+    from requests import Session
 
 MOST_BYTES = 8 << 20
-# Where systems keep the CAs they trust; requests alone would look only into a list of its own.
-BUNDLES = (
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-)
+MOST_REDIRECTS = 5
+REDIRECTS = (301, 302, 303, 307, 308)
+# What may be asked by POST: the two questions of Prometheus that only read. Proxies often cut longer addresses off.
+READ_BY_POST = ("/api/v1/query", "/api/v1/query_range")
+LONGEST_QUERY = 2000
 
 
 def http_options() -> dict[str, Any]:
-    """The options of a service, to stand below an option of its own; see :func:`http_constraints`."""
+    """The options of a service, at the top or below an option of its own; see :func:`http_constraints`."""
     return {
         "url": {"type": "str", "required": True},
         "ca_cert": {"type": "path"},
@@ -41,58 +47,123 @@ def http_options() -> dict[str, Any]:
     }
 
 
+def connection_options() -> dict[str, Any]:
+    """The same at the top of a module, where ``timeout`` is a word of Ansible's own; see :func:`connection`."""
+    options = http_options()
+    return {"request_timeout": options.pop("timeout"), **options}
+
+
+def connection(params: Mapping[str, Any], deadline: Optional[Deadline] = None) -> dict[str, Any]:
+    """The options of :func:`connection_options` as those of :func:`http_options`, cut to the time that is left."""
+    timeout, left = params["request_timeout"], deadline.left() if deadline else None
+    return {**params, "timeout": timeout if left is None or left <= 0 else min(timeout, left)}
+
+
 def http_constraints() -> dict[str, Any]:
     return {"mutually_exclusive": [["token", "username"]], "required_together": [["username", "password"]]}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP status and the body that came with it."""
+    """An HTTP status, the body that came with it, and where it leads, if anywhere."""
 
     status: int
     body: bytes
+    location: str = ""
 
 
 class Service:
-    """One service, described by the options of :func:`http_options` that were given as ``option``.
+    """One service, described by the options of :func:`http_options` that were given as ``option`` ("": at the top).
 
-    ``name`` is what people call it. Raises :class:`BadInput` for options that cannot be meant.
+    ``name`` is what people call it. With ``page`` its address is that of one page, and may have a query. Raises
+    :class:`BadInput` for options that cannot be meant.
     """
 
-    def __init__(self, name: str, option: str, params: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, option: str, params: Mapping[str, Any], *, page: bool = False) -> None:
         self.name = name
         self.option = option
-        self.url = _checked(option, params)
+        self._address = _checked(self.named, params, page)
+        self.url = without_query(self._address)
         self._params = params
 
-    def get(self, path: str, query: Mapping[str, str]) -> Answer:
+    def named(self, suboption: str) -> str:
+        """An option as the user knows it."""
+        if self.option:
+            return f"{self.option}.{suboption}"
+        return "request_timeout" if suboption == "timeout" else suboption
+
+    def get(self, path: str, query: Mapping[str, Any]) -> Answer:
         """The answer to a question, whole and within the timeout. No redirect is followed.
 
         Raises :class:`Unreachable`, and :class:`Refused` for a certificate that cannot be trusted.
         """
+        with self.session() as session:
+            if path in READ_BY_POST and len(str(query.get("query", ""))) > LONGEST_QUERY:
+                return self._ask(session, "POST", self._address + path, self._end(), data=dict(query))
+            return self._ask(session, "GET", self._address + path, self._end(), params=dict(query))
+
+    def visit(
+        self, session: Session, method: str = "GET", headers: Optional[Mapping[str, str]] = None, follow: bool = False
+    ) -> Answer:
+        """The page itself, GET or HEAD. Where a redirect leads to another host, it is followed as a stranger: without
+        token, user, headers and client certificate."""
+        if method not in ("GET", "HEAD"):
+            raise AssertionError(f"Contract violation: {method} may change something")
+        url, at_home, until = self._address, True, self._end()
+        for _hop in range(MOST_REDIRECTS + 1):
+            answer = self._ask(session, method, url, until, at_home=at_home, headers=headers if at_home else None)
+            if not follow or answer.status not in REDIRECTS or not answer.location:
+                return answer
+            url, before = urljoin(url, answer.location), url
+            if _origin(url)[0] not in ("https", _origin(before)[0]):
+                raise OpsError(f"{self._asking()}: it leads to {_plain(without_query(url))}, which is not followed.")
+            at_home = at_home and _origin(url) == _origin(self._address)
+        raise OpsError(f"{self._asking()}: it leads on and on, more than {MOST_REDIRECTS} times.")
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Connections that several visits share."""
         try:
             import requests
-            from urllib3.exceptions import HTTPError
         except ImportError:
             missing_library("requests", sys.executable)
-        timeout = self._params["timeout"]
-        until = time.monotonic() + timeout
+        with requests.Session() as session:
+            yield session
+
+    def _end(self) -> float:
+        return time.monotonic() + float(self._params["timeout"])
+
+    def _ask(
+        self,
+        session: Session,
+        method: str,
+        url: str,
+        until: float,
+        *,
+        at_home: bool = True,
+        headers: Optional[Mapping[str, str]] = None,
+        **content: Any,
+    ) -> Answer:
+        import requests
+        from urllib3.exceptions import HTTPError
+
+        params = self._params if at_home else {}
         try:
-            with (
-                requests.Session() as session,
-                session.get(
-                    self.url + path,
-                    params=dict(query),
-                    headers={"Accept-Encoding": "identity"},
-                    auth=self._sign,
-                    verify=self._trusted(),
-                    timeout=timeout,
-                    allow_redirects=False,
-                    stream=True,
-                ) as response,
-            ):
-                return Answer(response.status_code, self._body(response, until))
-        except (requests.RequestException, HTTPError, OSError) as error:
+            with session.request(
+                method,
+                url,
+                headers={"Accept-Encoding": "identity", **(headers or {})},
+                # Always given, also where there is nothing to sign with: else the library looks into ~/.netrc.
+                auth=lambda request: _signed(request, params),
+                verify=trusted_file(self._params.get("ca_cert")) or True,
+                cert=_client(params),
+                timeout=max(0.001, until - time.monotonic()),
+                allow_redirects=False,
+                stream=True,
+                **content,
+            ) as response:
+                return Answer(response.status_code, self._body(response, until), response.headers.get("Location", ""))
+        except (requests.RequestException, HTTPError, OSError, UnicodeError) as error:
             self._failed(error)
 
     def _body(self, response: Any, until: float) -> bytes:
@@ -106,39 +177,45 @@ class Service:
                 raise OpsError(f"{self._asking()}: its answer has more than {MOST_BYTES >> 20} MB.")
         return body
 
-    def _sign(self, request: Any) -> Any:
-        """Always given, also where there is nothing to sign with: else the library takes what it finds in ~/.netrc."""
-        from requests.auth import HTTPBasicAuth
-
-        if self._params.get("token"):
-            request.headers["Authorization"] = f"Bearer {self._params['token']}"
-        elif self._params.get("username"):
-            user, password = (self._params[key].encode() for key in ("username", "password"))
-            return HTTPBasicAuth(user, password)(request)
-        return request
-
-    def _trusted(self) -> Any:
-        given = self._params.get("ca_cert") or os.environ.get("REQUESTS_CA_BUNDLE")
-        return given or next((path for path in BUNDLES if os.path.exists(path)), True)
-
     def _asking(self) -> str:
         return f"Failed to ask {self.name} at {self.url}"
 
     def _failed(self, error: Exception) -> NoReturn:
         import requests
 
-        if isinstance(error, requests.exceptions.SSLError):
+        root: BaseException = error
+        while (root.__cause__ or root.__context__) is not None:
+            root = root.__cause__ or root.__context__ or root
+        if isinstance(root, ssl.SSLCertVerificationError):
             raise Refused(
-                f"{self._asking()}: its certificate cannot be trusted; set {self.option}.ca_cert to the file with its "
-                f"CA, and {self.option}.url to a name that is in it."
+                f"{self._asking()}: its certificate cannot be trusted; set {self.named('ca_cert')} to the file with "
+                f"its CA, and {self.named('url')} to a name that is in it ({root.verify_message.rstrip('.')})."
             ) from error
-        if isinstance(error, (requests.Timeout, TimeoutError)) or "timed out" in str(error):
+        if isinstance(error, requests.exceptions.SSLError):
+            text = f"it comes to no TLS with it ({getattr(root, 'reason', None) or root})"
+        elif isinstance(error, (requests.Timeout, TimeoutError)) or "timed out" in str(error):
             text = f"it gave no answer within {self._params['timeout']:g} s"
         elif isinstance(error, requests.ConnectionError):
             text = "nobody answers there"
         else:
             text = "its answer broke off or is not HTTP"
-        raise Unreachable(f"{self._asking()}: {text}; check {self.option}.url.") from error
+        raise Unreachable(f"{self._asking()}: {text}; check {self.named('url')}.") from error
+
+
+def _signed(request: Any, params: Mapping[str, Any]) -> Any:
+    from requests.auth import HTTPBasicAuth
+
+    if params.get("token"):
+        request.headers["Authorization"] = f"Bearer {params['token']}"
+    elif params.get("username"):
+        user, password = (params[key].encode() for key in ("username", "password"))
+        return HTTPBasicAuth(user, password)(request)
+    return request
+
+
+def _client(params: Mapping[str, Any]) -> Any:
+    certificate, key = params.get("client_cert"), params.get("client_key")
+    return (certificate, key) if certificate and key else certificate
 
 
 def _pieces(response: Any) -> Iterator[bytes]:
@@ -154,28 +231,43 @@ def _pieces(response: Any) -> Iterator[bytes]:
         yield piece
 
 
-def _checked(option: str, params: Mapping[str, Any]) -> str:
-    url: str = params["url"].rstrip("/")
+def _checked(named: Any, params: Mapping[str, Any], page: bool) -> str:
+    url: str = params["url"] if page else params["url"].rstrip("/")
     try:
         parts = urlsplit(url)
         host = parts.hostname
         _port = parts.port
     except ValueError:
         host = None
-    if not host or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
-        raise BadInput(f"{option}.url: {_plain(url)!r} is no address; give one such as https://metrics.example.com.")
+    if not host or parts.scheme not in ("http", "https") or (parts.query and not page) or parts.fragment:
+        shown = _plain(without_query(url))
+        raise BadInput(f"{named('url')}: {shown!r} is no address; give one such as https://metrics.example.com.")
     if parts.username is not None or parts.password is not None:
-        raise BadInput(f"{option}.url: leave the user out of it; give {option}.username and {option}.password.")
-    secret = params.get("token") or params.get("password")
+        raise BadInput(f"{named('url')}: leave the user out of it; give {named('username')} and {named('password')}.")
+    secret = params.get("token") or params.get("password") or params.get("secret_headers")
     if secret and parts.scheme == "http" and not _loopback(host):
-        raise BadInput(f"{option}.url: a secret would travel in plain text to {host}; give an https address.")
+        raise BadInput(f"{named('url')}: a secret would travel in plain text to {host}; give an https address.")
     if params["timeout"] <= 0:
-        raise BadInput(f"{option}.timeout: {params['timeout']:g} is too little; give a number of seconds above 0.")
-    if params.get("ca_cert") and not os.path.isfile(params["ca_cert"]):
-        raise BadInput(f"{option}.ca_cert: there is no file {params['ca_cert']}; give the path of a readable file.")
+        raise BadInput(f"{named('timeout')}: {params['timeout']:g} is too little; give a number of seconds above 0.")
+    for file in ("ca_cert", "client_cert", "client_key"):
+        if params.get(file) and not os.path.isfile(params[file]):
+            raise BadInput(f"{named(file)}: there is no file {params[file]}; give the path of a readable file.")
     if any(ord(letter) < 33 or ord(letter) > 126 for letter in params.get("token") or ""):
-        raise BadInput(f"{option}.token: it has a blank or another character that no token has; give it as it is.")
+        raise BadInput(f"{named('token')}: it has a blank or another character that no token has; give it as it is.")
     return url
+
+
+def without_query(url: str) -> str:
+    """An address as it may be told: a query may hold a secret."""
+    return url.partition("#")[0].partition("?")[0]
+
+
+def _origin(url: str) -> tuple[str, str, Optional[int]]:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return "", "", None
 
 
 def _plain(url: str) -> str:
