@@ -273,6 +273,7 @@ FACTORIES = {
     "boto3": "plugins/module_utils/_store/s3.py",
     "redis": "plugins/module_utils/_redis/connect.py",
     "requests": "plugins/module_utils/_observability/service.py",
+    "socket": "plugins/module_utils/_tls/dial.py",
 }
 OPENERS = {
     "psycopg2": {"connect"},
@@ -288,6 +289,7 @@ OPENERS = {
         "RedisCluster",
     },
     "requests": {"Session", "session", "request", "get", "head", "options", "post", "put", "patch", "delete", "api"},
+    "socket": {"socket", "create_connection", "create_server", "socketpair", "fromfd"},
 }
 FORBIDDEN_IMPORTS = {
     "httpx",
@@ -303,7 +305,6 @@ FORBIDDEN_IMPORTS = {
     "botocore.session",
     "ansible.module_utils.urls",
 }
-OPENING_SOCKETS = {"socket", "create_connection", "create_server", "socketpair", "fromfd"}
 
 
 def connections_opened(path: str, source: str) -> Complaints:
@@ -327,8 +328,6 @@ def _forbidden(name: str) -> bool:
 
 
 def _opened(path: str, package: str, name: str) -> Complaints:
-    if package == "socket" and name in OPENING_SOCKETS:
-        return [f"opens a connection: socket.{name}"]
     if name in OPENERS.get(package, ()) and path != FACTORIES[package]:
         return [f"opens a connection: {package}.{name} belongs into {FACTORIES[package]}"]
     return []

@@ -166,6 +166,7 @@ def test_connections_of_the_factories():
         ("plugins/module_utils/_postgresql/dial.py", "import psycopg2\npsycopg2.connect('')"),
         ("plugins/module_utils/_report/page.py", "from urllib.parse import quote\nimport socket\nsocket.gethostname()"),
         ("plugins/module_utils/_observability/service.py", "import requests\nrequests.Session()"),
+        ("plugins/module_utils/_tls/dial.py", "import socket\nsocket.create_connection(('a', 1))"),
         ("plugins/module_utils/_store/s3_errors.py", "from botocore.exceptions import ClientError"),
     ):
         assert rules.connections_opened(path, source) == []

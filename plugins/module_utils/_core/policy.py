@@ -11,7 +11,14 @@ import json
 from typing import Any, Mapping, Sequence
 
 # Inputs of the collection that say where and with which credentials, or name the run: they decide nothing.
-CONNECTIONS = ("ops_postgresql", "ops_redis", "ops_store", "ops_store_options")
+CONNECTIONS = (
+    "ops_alertmanager",
+    "ops_postgresql",
+    "ops_prometheus",
+    "ops_redis",
+    "ops_store",
+    "ops_store_options",
+)
 NOT_POLICY = frozenset(
     (*CONNECTIONS, "ops_run", "ops_run_id", "ops_run_dir", "ops_step", "ops_plan_in", "ops_plan_out")
 )
