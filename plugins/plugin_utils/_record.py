@@ -17,6 +17,7 @@ from typing import Any, Mapping, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.records import ACTION_KEYS, CHECK_KEYS
+from ansible_collections.day2.ops.plugins.module_utils._core.scrub import scrub
 from ansible_collections.day2.ops.plugins.module_utils._run.folder import record_path
 
 RECORD_SCHEMA = "day2.ops/record/1"
@@ -80,7 +81,7 @@ def line_of(result: Mapping[str, Any], about: Mapping[str, Any], hidden: bool) -
         "changed": bool(result.get("changed")),
         "error": _error(result, hidden) if failed else None,
         "checks": [] if hidden else [_only(check, CHECK_KEYS) for check in result.get("checks") or []],
-        "actions": [] if hidden else [_only(action, ACTION_KEYS) for action in result.get("actions") or []],
+        "actions": [] if hidden else [_action(action) for action in result.get("actions") or []],
     }
 
 
@@ -88,8 +89,14 @@ def _only(entry: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
     return {key: entry.get(key) for key in keys}
 
 
+def _action(action: Mapping[str, Any]) -> dict[str, Any]:
+    """Its error is what a server or a library said, and may quote what nobody else should read."""
+    kept = _only(action, ACTION_KEYS)
+    return {**kept, "error": scrub(kept["error"])} if kept["error"] else kept
+
+
 def _error(result: Mapping[str, Any], hidden: bool) -> dict[str, str]:
     said: Optional[Mapping[str, Any]] = result.get("error")
     if not isinstance(said, Mapping):  # the module did not get as far as saying it in our way
         said = {"kind": "failed", "message": result.get("msg") or "The module gave no reason."}
-    return {"kind": str(said["kind"]), "message": "hidden by no_log" if hidden else str(said["message"])}
+    return {"kind": str(said["kind"]), "message": "hidden by no_log" if hidden else scrub(str(said["message"]))}

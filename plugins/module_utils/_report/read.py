@@ -13,12 +13,15 @@ from typing import Any, Optional
 from urllib.parse import unquote
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError
+from ansible_collections.day2.ops.plugins.module_utils._core.scrub import flat, scrub, suspect
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Header, Line, Record
 
 HEADERS = frozenset(["day2.ops/header/1"])
 RECORDS = frozenset(["day2.ops/record/1"])
 HEADER_KEYS = ("run_id", "host", "target")
 LINE_KEYS = ("run_id", "seq", "host", "target", "step", "task", "failed", "started", "ended", "checks", "actions")
+_CHECK_TEXTS, _EVIDENCE = ("summary", "advice"), ("evidence",)
+_ACTION_TEXTS, _MEASURES = ("reason", "error"), ("predicted", "before", "after")
 
 
 class RecordError(OpsError):
@@ -123,4 +126,21 @@ def _row(path: str, number: int, text: str) -> Optional[dict[str, Any]]:
     if missing:
         raise RecordError(f"{where} lacks {', '.join(missing)}.")
     found: dict[str, Any] = row
+    if schema in RECORDS:
+        _harmless(found, suspect(text))
     return found
+
+
+def _harmless(line: Line, doubtful: bool) -> None:
+    """What other programs wrote into the line's texts is not passed on, nor is anything that is not flat."""
+    for entries, texts, measures in (("checks", _CHECK_TEXTS, _EVIDENCE), ("actions", _ACTION_TEXTS, _MEASURES)):
+        for entry in line[entries]:
+            for key in measures:
+                known = entry.get(key)
+                if doubtful or not known or any(isinstance(value, (dict, list)) for value in known.values()):
+                    entry[key] = flat(known)
+            for key in texts if doubtful else ():
+                entry[key] = scrub(entry[key]) if entry.get(key) else entry.get(key)
+    error = line.get("error")
+    if error:
+        error["message"] = scrub(str(error.get("message") or ""))
