@@ -166,6 +166,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "run_id": self._run["id"],
                 "host": self._host,
                 "target": self._run["target"],
+                "service": str(self._var("ops_service", "")) or None,
                 "playbook": given.get("playbook") or self._run["playbook"],
                 "window": given.get("window"),
                 "deadline": given.get("deadline") or None,

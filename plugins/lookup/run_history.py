@@ -12,6 +12,8 @@ version_added: 0.1.0
 description:
   - Reads C(v1/history/<target_id>.json) of the store; its schema is in C(docs/schemas/history-1.json). Empty without a
     store, for a target that is new, and where it cannot be read, because plans are possible without it.
+  - Without C(checks) and C(trends), which can be large: they are for the report, and the module that makes it reads
+    them itself.
   - Made for the role P(day2.ops.run#role), which hands it to the modules.
 extends_documentation_fragment:
   - day2.ops._store
@@ -48,7 +50,7 @@ from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
-from ansible_collections.day2.ops.plugins.module_utils._store.history import read_history
+from ansible_collections.day2.ops.plugins.module_utils._store.history import FOR_REPORTS, read_history
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
 
 display = Display()
@@ -69,8 +71,9 @@ class LookupModule(LookupBase):  # type: ignore[misc]
 
     def _read(self, target: str) -> dict[str, Any]:
         try:
-            return read_history(open_store(self.get_options(), read_only=True), target)
+            known = read_history(open_store(self.get_options(), read_only=True), target)
         except OpsError as error:
             # A store that does not answer is told, and stops the run, where it is needed: when the target is opened.
             display.v(f"run_history: {error}")
             return {}
+        return {key: value for key, value in known.items() if key not in FOR_REPORTS}

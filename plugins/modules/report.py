@@ -11,14 +11,23 @@ module: report
 short_description: Turn the record of a run into a page, Markdown and a result
 version_added: 0.1.0
 description:
-  - Reads what a run has left in its folder and says what it came to, in C(report.html), C(report.md), C(result.json).
+  - Reads what a run has left in its folder and says what it came to, in C(report.html), C(report.md), C(result.json),
+    and with every check and action in C(report.json). The schemas of both are in C(docs/schemas).
   - The page is one file that needs nothing else, on a phone, a desk or paper. It holds no script and fetches nothing.
   - A target that was to take part and left no result counts as failed. What a killed run left is readable too.
   - Of each check the last reading of the run counts; the first is shown beside it where they differ.
   - The status is the worst of all targets, from V(ok) over V(deferred), V(findings), V(refused) and V(stopped) to
     V(failed). From V(findings) on, the role P(day2.ops.report#role) makes the run exit with 2.
-  - With a store, the record of each target is kept there as well, as C(v1/runs/<target_id>/<time>-<run_id>.jsonl); not
-    in check mode. A store that fails does not take the report away; RV(summary) says so.
+  - With a store, the report says what changed since the last run of the same playbook on each target, and how
+    measurements moved over the last runs. What it needs for that is in C(v1/history/<target_id>.json), which this
+    module updates. Without a store there is nothing to compare with, and the report says so.
+  - The health of the whole counts targets, or services where the host variable C(ops_service) names them. A unit is
+    healthy when its worst check is ok or warn. From 95 percent on the whole is V(healthy), from 80 percent on
+    V(degraded), else V(unhealthy); with a critical check it is never V(healthy).
+  - With a store, the record of each target is kept there as well, as C(v1/runs/<target_id>/<time>-<run_id>.jsonl), and
+    the page, with an index of all runs in C(v1/runs/index.html).
+  - Nothing is written to the store in check mode. A store that fails does not take the report away; RV(summary) says
+    so.
   - Runs on the controller. The role calls it once for all targets.
 extends_documentation_fragment:
   - day2.ops._attributes
@@ -46,11 +55,12 @@ options:
     description: The folder into which the files are written. Without it, the first folder of the run.
     type: path
   formats:
-    description: The files to write.
+    description:
+      - The files to write. V(json) is C(result.json), the outcome in a few numbers; V(full) is C(report.json).
     type: list
     elements: str
-    choices: [html, markdown, json]
-    default: [html, markdown, json]
+    choices: [html, markdown, json, full]
+    default: [html, markdown, json, full]
   fail_on:
     description:
       - The finding that gives a target the status V(findings). With V(warn), a check that could not be measured does
@@ -64,9 +74,12 @@ options:
     default: UTC
 notes:
   - RV(ignore:changed) is always false. The report belongs to the run and is no change to anything the run looks after.
-  - Needs C(s3:PutObject) on C(v1/runs/*) below the prefix, where the store is a bucket.
+  - Needs C(s3:PutObject) on C(v1/runs/*), C(s3:GetObject) on C(v1/runs/index.json), and C(s3:GetObject) and
+    C(s3:PutObject) on C(v1/history/*) below the prefix, where the store is a bucket.
+  - Charts are drawn with the Python library pygal. Without it the page has tables in their place, and says so.
 requirements:
   - jinja2, which ansible-core brings along
+  - pygal, for charts (optional)
 author:
   - day2.ops maintainers (@day2-ops)
 """
@@ -134,6 +147,12 @@ result:
     counts:
       description: The number of C(checks) and C(actions) by status.
       type: dict
+    health:
+      description: The C(status) of the whole, C(healthy) and C(total) units; null when no check was made.
+      type: dict
+    changes:
+      description: How many checks are C(worse), C(better), C(new) or C(vanished) since the last run; null without one.
+      type: dict
     targets:
       description: The status of each target by inventory name, worst first, as far as there is room.
       type: dict
@@ -156,15 +175,17 @@ summary:
 
 import sys
 from datetime import timezone, tzinfo
+from typing import Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, StoreError
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, StoreError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, missing_library, run_module
-from ansible_collections.day2.ops.plugins.module_utils._report import out, words
-from ansible_collections.day2.ops.plugins.module_utils._report.keep import keep_lines
+from ansible_collections.day2.ops.plugins.module_utils._report import keep, out, words
+from ansible_collections.day2.ops.plugins.module_utils._report.model import Report
 from ansible_collections.day2.ops.plugins.module_utils._report.read import read_run, run_folders
 from ansible_collections.day2.ops.plugins.module_utils._report.summarise import FAIL_ON, summarise
+from ansible_collections.day2.ops.plugins.module_utils._store.base import Store
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store, store_spec
 
 
@@ -202,6 +223,7 @@ def work(run: Run) -> Result:
     zone = zone_of(run.params["timezone"])
     folders = run_folders(run.params["run_dir"], run.params["run_id"])
     report = summarise(read_run(folders), run.params["fail_on"], clock.now_iso())
+    report, store, told = recall(run, report)
     try:
         links = out.write(report, run.params["dest"] or folders[0], run.params["formats"], zone)
     except ImportError:
@@ -212,17 +234,30 @@ def work(run: Run) -> Result:
         "changed": False,
         "result": out.ops_result(report, links),
         "verdicts": out.verdicts(report),
-        "summary": [*words.summary(report), *keep(run, folders)],
+        "summary": [*words.summary(report), *told, *leave(store, report, folders, links)],
     }
 
 
-def keep(run: Run, folders: list[str]) -> list[str]:
-    """Keep the record in the store; what to say about it."""
-    if not run.params["store"] or run.check_mode:
+def recall(run: Run, report: Report) -> tuple[Report, Optional[Store], list[str]]:
+    """The report with what former runs left; the store to leave something in, if there is one; what to say of it."""
+    if not run.params["store"]:
+        return keep.without_store(report), None, []
+    try:
+        store = open_store(run.params, read_only=run.check_mode)
+    except StoreError as error:
+        return keep.without_store(report), None, [f"The record could not be kept in the store: {error}"]
+    return keep.recall(store, report), None if run.check_mode else store, []
+
+
+def leave(store: Optional[Store], report: Report, folders: list[str], links: dict[str, str]) -> list[str]:
+    """Keep record, memory and page in the store; what to say about it. The report is made, whatever happens here."""
+    if store is None:
         return []
     try:
-        keep_lines(open_store(run.params, read_only=False), folders)
-    except StoreError as error:
+        keep.keep_lines(store, folders)
+        keep.remember(store, report)
+        keep.keep_page(store, report, links.get("html"))
+    except OpsError as error:
         return [f"The record could not be kept in the store: {error}"]
     return []
 

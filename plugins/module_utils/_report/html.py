@@ -9,10 +9,12 @@ from __future__ import annotations
 from datetime import tzinfo
 from typing import Any, Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._report import units, view, words
+from ansible_collections.day2.ops.plugins.module_utils._report import overview, trends, units, view, words
+from ansible_collections.day2.ops.plugins.module_utils._report.drawings import MOST_TRENDS
 from ansible_collections.day2.ops.plugins.module_utils._report.meter import meter
-from ansible_collections.day2.ops.plugins.module_utils._report.model import Report
+from ansible_collections.day2.ops.plugins.module_utils._report.model import Measured, Report, Target, key_of
 from ansible_collections.day2.ops.plugins.module_utils._report.page import PAGE
+from ansible_collections.day2.ops.plugins.module_utils._report.portion import MOST_ROWS, portions
 from ansible_collections.day2.ops.plugins.module_utils._report.style import STYLE
 from ansible_collections.day2.ops.plugins.module_utils._report.timeline import Timeline, timeline
 
@@ -52,13 +54,13 @@ _TONES = {
 }
 
 
-def render(report: Report, zone: tzinfo) -> str:
-    """The page; ``zone`` is the time zone its times are shown in."""
+def render(report: Report, zone: tzinfo, rest: str = "the run record") -> str:
+    """The page; ``zone`` is the time zone its times are shown in, ``rest`` where to find what it leaves out."""
     import jinja2  # pylint: disable=import-outside-toplevel
 
     # Whatever is put on the page is escaped, and cannot reorder what stands around it.
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_seen)
-    return environment.from_string(PAGE).render(_context(report, zone))
+    return environment.from_string(PAGE).render(_context(report, zone, rest))
 
 
 def _seen(value: object) -> object:
@@ -67,11 +69,14 @@ def _seen(value: object) -> object:
     return value
 
 
-def _context(report: Report, zone: tzinfo) -> dict[str, Any]:
+def _context(report: Report, zone: tzinfo, rest: str) -> dict[str, Any]:
     from markupsafe import Markup  # pylint: disable=import-outside-toplevel
 
     times = timeline(report, zone)
     same_day = units.when(report.started, zone, "%Y%m%d") == units.when(report.ended, zone, "%Y%m%d")
+    parts = portions(report)
+    pictures, drawn = overview.pictures(report, zone)
+    _trends, trends_more = trends.worth_showing(report, MOST_TRENDS)
     form = "%H:%M" if same_day else "%Y-%m-%d %H:%M"
     return {
         "report": report,
@@ -82,9 +87,20 @@ def _context(report: Report, zone: tzinfo) -> dict[str, Any]:
         "calm": words.calm(report),
         "concerns": view.concerns(report),
         "most": MOST_CONCERNS,
+        "health": overview.health(report),
+        "changes": overview.changes(report),
+        "work": overview.work(report),
+        "charts": pictures,
+        "drawn": drawn,
+        "trends_left": trends_more if pictures else 0,
+        "spark": _spark,
+        "since": lambda target, reading: _since(target, reading, zone),
+        "parts": parts,
+        "most_rows": MOST_ROWS,
+        "rest": rest,
         "few": len(report.targets) <= FEW_TARGETS,
         # Names never become ids: a number cannot collide, and cannot break out.
-        "anchors": {target.host: f"target-{number}" for number, target in enumerate(report.targets, 1)},
+        "anchors": {host: f"target-{number}" for number, host in enumerate(parts, 1)},
         "times": times,
         "legend": _legend(times),
         "labels": LABELS,
@@ -97,6 +113,18 @@ def _context(report: Report, zone: tzinfo) -> dict[str, Any]:
         "until": f" to {units.when(report.ended, zone, form)}" if report.ended else "",
         "zone": units.zone_name(report.started or report.generated, zone),
     }
+
+
+def _spark(target: Target, reading: Measured) -> Optional[str]:
+    """The line of what a check measured over the last runs, where there are enough."""
+    return trends.line(target.past.trends.get(key_of(reading.last), ()))
+
+
+def _since(target: Target, reading: Measured, zone: tzinfo) -> str:
+    """Since when a check is as it is, where that was before this run."""
+    since = target.past.since.get(key_of(reading.last), "")
+    before = bool(since and target.started and since < target.started)
+    return units.when(since, zone) if before else ""
 
 
 def _legend(times: Optional[Timeline]) -> list[tuple[str, str]]:

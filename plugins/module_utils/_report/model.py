@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 Check = dict[str, Any]
@@ -65,6 +66,59 @@ class Measured:
         return (self.first["value"], self.first["status"]) != (self.last["value"], self.last["status"])
 
 
+def key_of(check: Check) -> str:
+    """What a check is called in the memory of former runs. Ids have no space, so it can be taken apart again."""
+    return f"{check['check']} {check['subject']}"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A check that stands differently from the last run. ``kind`` is worse, better, new or vanished.
+
+    ``was`` and ``now`` are its status and value then and now; None where it was not made.
+    """
+
+    kind: str
+    check: str
+    subject: str
+    was: Optional[tuple[str, Optional[float]]]
+    now: Optional[tuple[str, Optional[float]]]
+    unit: str = ""
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Past:
+    """What former runs left about a target.
+
+    ``compared_with`` is ``(run_id, when)``; where it is None, ``why_not`` says why. ``since`` says since when a check
+    has the status that it has now, ``trends`` what it measured, oldest first, as ``(seconds since 1970, value)``.
+    """
+
+    compared_with: Optional[tuple[str, str]] = None
+    why_not: str = ""
+    changes: tuple[Change, ...] = ()
+    since: Mapping[str, str] = field(default_factory=dict)
+    trends: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Health:
+    """``worst`` is the worst check of each unit: of each target, or of each service where services are named."""
+
+    status: str
+    worst: Mapping[str, str]
+    noun: str
+
+    @property
+    def total(self) -> int:
+        return len(self.worst)
+
+    @property
+    def healthy(self) -> int:
+        return sum(status in ("ok", "warn") for status in self.worst.values())
+
+
 @dataclass(frozen=True)
 class Span:
     """A task on the timeline. Times are ISO 8601; ``look`` is a status word, or ``task`` when all is well."""
@@ -78,7 +132,10 @@ class Span:
 
 @dataclass(frozen=True)
 class Target:
-    """One target of the run. ``actions`` hold the rehearsal's only where nothing later speaks of the same object."""
+    """One target of the run. ``actions`` hold the rehearsal's only where nothing later speaks of the same object.
+
+    ``service`` is what the target is part of, where that is named; ``window`` is when it opened and closes.
+    """
 
     host: str
     target: str
@@ -90,6 +147,9 @@ class Target:
     started: Optional[str]
     ended: Optional[str]
     deadline: Optional[str]
+    service: str = ""
+    window: Optional[tuple[str, str]] = None
+    past: Past = Past()
 
     def having(self, *statuses: str) -> list[Action]:
         return [action for action in self.actions if action["status"] in statuses]
@@ -137,6 +197,7 @@ class Report:
     not_included: tuple[dict[str, str], ...]
     notes: tuple[str, ...]
     generated: str
+    health: Optional[Health] = None
 
     @property
     def check_counts(self) -> dict[str, int]:
@@ -145,6 +206,10 @@ class Report:
     @property
     def action_counts(self) -> dict[str, int]:
         return _added([target.action_counts for target in self.targets])
+
+    @property
+    def changes(self) -> list[tuple[Target, Change]]:
+        return [(target, change) for target in self.targets for change in target.past.changes]
 
     def with_status(self, *statuses: str) -> list[Target]:
         return [target for target in self.targets if target.status in statuses]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From a report to files: ``result.json`` (``docs/schemas/result-1.json``), Markdown, page; and to the small result."""
+"""From a report to files (their schemas are in ``docs/schemas``), and to the small result that AWX keeps."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from datetime import tzinfo
 from typing import Any
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
-from ansible_collections.day2.ops.plugins.module_utils._report import html, markdown, words
+from ansible_collections.day2.ops.plugins.module_utils._report import data, html, markdown, words
 from ansible_collections.day2.ops.plugins.module_utils._report.model import EXIT_2, Report
 
 SCHEMA = "day2.ops/result/1"
-FILES = {"html": "report.html", "markdown": "report.md", "json": "result.json"}
+FILES = {"html": "report.html", "markdown": "report.md", "json": "result.json", "full": "report.json"}
 # AWX keeps what set_stats is given: one key that stays small, however many targets there are.
 MOST_BYTES = 9000
 
@@ -26,9 +26,11 @@ MOST_BYTES = 9000
 def write(report: Report, folder: str, formats: Iterable[str], zone: tzinfo) -> dict[str, str]:
     """Write the report into ``folder``; returns ``{format: path}``. A file appears whole, or stays as it was."""
     links = {name: os.path.join(folder, FILES[name]) for name in FILES if name in set(formats)}
+    rest = FILES["full"] if "full" in links else "the run record"
     makers = {
-        "html": lambda: html.render(report, zone),
-        "markdown": lambda: markdown.render(report, zone),
+        "html": lambda: html.render(report, zone, rest),
+        "markdown": lambda: markdown.render(report, zone, rest),
+        "full": lambda: data.render(report),
         "json": lambda: json.dumps(result(report, links), indent=2, sort_keys=True, ensure_ascii=False) + "\n",
     }
     try:
@@ -53,6 +55,7 @@ def result(report: Report, links: Mapping[str, str]) -> dict[str, Any]:
         "started": report.started,
         "ended": report.ended,
         "counts": {"checks": report.check_counts, "actions": report.action_counts},
+        **data.verdicts(report),
         "targets": {
             target.host: {
                 "target": target.target,
@@ -78,6 +81,7 @@ def ops_result(report: Report, links: Mapping[str, str]) -> dict[str, Any]:
         "status": report.status,
         "headline": words.headline(report),
         "counts": {"checks": report.check_counts, "actions": report.action_counts},
+        **data.verdicts(report),
         "links": dict(links),
         "targets": {},
         "targets_left_out": 0,

@@ -6,81 +6,8 @@
 
 from __future__ import annotations
 
-_MACROS = """\
-{%- macro chip(word, label='') -%}
-<span class="chip {{ word }}"><i aria-hidden="true">{{ glyphs[word] }}</i>{{ label or labels[word] }}</span>
-{%- endmacro -%}
-
-{%- macro scale(reading) -%}
-{%- set m = meter(reading) -%}
-{%- if m %}
-<svg class="scale" height="14" role="img" aria-label="{{ show.value(reading.last) }}; {{ show.limits(reading.last) }}">
-{%- for left, width, look in m.zones %}
-<rect class="zone-{{ look }}" x="{{ left }}%" y="5" width="{{ width }}%" height="4"/>
-{%- endfor %}
-{%- if m.before is not none %}
-<line class="way" x1="{{ m.before }}%" x2="{{ m.now }}%" y1="7" y2="7"/>
-<circle class="was" cx="{{ m.before }}%" cy="7" r="4.5"/>
-{%- endif %}
-<circle class="now-{{ reading.last.status }}" cx="{{ m.now }}%" cy="7" r="5.5"/>
-</svg>
-{%- endif %}
-{%- endmacro -%}
-
-{%- macro check_list(readings) -%}
-<ul class="items">
-{%- for reading in readings %}
-{%- set check = reading.last %}
-<li>{{ chip(check.status) }}
-<div>
-<p class="head">{{ show.label(check.check) }} <span class="name">{{ check.subject }}</span></p>
-<p>{{ check.summary }}</p>
-<p class="measures">
-{%- if show.value(check) %}<span><b class="num">{{ show.value(check) }}</b></span>{% endif %}
-{%- if show.limits(check) %}<span class="soft">{{ show.limits(check) }}</span>{% endif %}
-{%- if check.evidence %}<span class="soft">{{ show.evidence(check) }}</span>{% endif %}
-</p>
-{{ scale(reading) if check.status != 'ok' }}
-{%- if check.advice %}
-<p class="advice {{ check.status }}">{{ check.advice }}</p>
-{%- endif %}
-</div></li>
-{%- endfor %}
-</ul>
-{%- endmacro -%}
-
-{%- macro action_list(target, actions) -%}
-<ul class="items">
-{%- for action in actions %}
-<li>{{ chip(action.status) }}
-<div>
-<p class="head">{{ show.label(action.action) }} <span class="name">{{ action.subject }}</span>
-<span class="tag">{{ action.risk }}</span></p>
-{%- if action.error %}
-<p class="error">{{ action.error }}</p>
-{%- endif %}
-<p class="soft">{{ action.reason }}</p>
-<p class="measures">
-{%- for one in show.measures(action) %}
-<span><span class="soft">{{ one.label }}</span> <b class="num">{{ one.shown }}</b>
-{%- if one.aside %} <span class="soft">{{ one.aside }}</span>{% endif %}</span>
-{%- endfor %}
-</p>
-{%- if show.cost(action) %}
-<p class="advice {{ action.status }}">{{ show.cost(action) }}</p>
-{%- endif %}
-{%- if show.overran(target, action) %}
-<p class="error">Ran {{ show.overran(target, action) }} past the deadline.</p>
-{%- endif %}
-</div></li>
-{%- endfor %}
-</ul>
-{%- endmacro -%}
-
-{%- macro more(label) -%}
-<details class="more"><summary>{{ label }}</summary>{{ caller() }}</details>
-{%- endmacro -%}
-"""
+from ansible_collections.day2.ops.plugins.module_utils._report.macros import MACROS
+from ansible_collections.day2.ops.plugins.module_utils._report.sections import CHANGES, CHARTS, HEALTH, WORK
 
 _TOP = """\
 <header class="top">
@@ -107,7 +34,7 @@ _ATTENTION = """\
 {%- for concern in concerns[:most] %}
 <li>{{ chip(concern.look) }}
 <div>
-<p><a class="head" href="#{{ anchors[concern.target.host] }}">{{ concern.target.target }}</a>
+<p>{{ name_of(concern.target) }}
 <span class="soft">{{ concern.head }}</span></p>
 <p>{{ concern.text }}</p>
 {%- if concern.advice %}
@@ -117,7 +44,7 @@ _ATTENTION = """\
 {%- endfor %}
 </ul>
 {%- if concerns | length > most %}
-<p class="soft">And {{ concerns | length - most }} more, under their targets below.</p>
+<p class="soft">And {{ concerns | length - most }} more, under their targets below or in {{ rest }}.</p>
 {%- endif %}
 {%- else %}
 <h2 id="attention">Nothing needs attention</h2>
@@ -132,9 +59,10 @@ _TARGETS = """\
 <table>
 <thead><tr><th>Target</th><th>Status</th><th>Actions</th><th>Checks</th><th class="right">Took</th></tr></thead>
 <tbody>
-{%- for target in report.targets %}
+{%- for target in report.targets[:most_rows] %}
 <tr>
-<td class="lead"><a class="head" href="#{{ anchors[target.host] }}">{{ target.target }}</a></td>
+<td class="lead">{{ name_of(target) }}
+{%- if target.service %} <span class="soft small">{{ target.service }}</span>{% endif %}</td>
 <td class="state">{{ chip(target.status) }}</td>
 <td data-label="Actions" class="num">{{ show.left(target) or '–' }}</td>
 <td data-label="Checks" class="num">{{ show.readings(target) or '–' }}</td>
@@ -144,6 +72,7 @@ _TARGETS = """\
 {%- endfor %}
 </tbody>
 </table>
+{{ left_out(report.targets | length - most_rows if report.targets | length > most_rows else 0, 'target') }}
 </section>
 """
 
@@ -154,7 +83,9 @@ _TIMELINE = """\
 <div class="time">
 {%- for row in times.rows %}
 <div class="row">
-<div class="who"><a href="#{{ anchors[row.target.host] }}">{{ row.target.target }}</a></div>
+<div class="who">
+{%- if row.target.host in anchors %}<a href="#{{ anchors[row.target.host] }}">{{ row.target.target }}</a>
+{%- else %}{{ row.target.target }}{% endif %}</div>
 <svg height="22" role="img" aria-label="Timeline of {{ row.target.target }}">
 <rect class="lane" x="0" y="0" width="100%" height="22" rx="4"/>
 {%- for bar in row.tasks %}
@@ -190,13 +121,14 @@ _TIMELINE = """\
 """
 
 _TARGET = """\
-{%- for target in report.targets %}
-{%- set worked = target.having('failed', 'done') %}
-{%- set waiting = target.having('deferred') %}
-{%- set ahead = target.having('planned') %}
-{%- set skipped = target.having('skipped') %}
-{%- set open = target.reading('crit', 'warn', 'unknown') %}
-{%- set fine = target.reading('ok') %}
+{%- for target in report.targets if target.host in parts %}
+{%- set part = parts[target.host] %}
+{%- set worked = part.actions.failed + part.actions.done %}
+{%- set waiting = part.actions.deferred %}
+{%- set ahead = part.actions.planned %}
+{%- set skipped = part.actions.skipped %}
+{%- set open = part.open %}
+{%- set fine = part.fine %}
 <details class="card" id="{{ anchors[target.host] }}"{{ ' open' if target.status != 'ok' or few }}>
 <summary><h2>{{ target.target }}</h2>
 {%- if target.host != target.target %}<span class="soft small">host {{ target.host }}</span>{% endif %}
@@ -218,29 +150,30 @@ _TARGET = """\
 {%- endif %}
 {%- if worked %}
 <h3>What was done</h3>
-{{ action_list(target, worked) }}
+{{ action_list(target, worked) }}{{ left_out(part.more.failed + part.more.done, 'action') }}
 {%- endif %}
 {%- if waiting %}
 <h3>Left for the next run</h3>
-{{ action_list(target, waiting) }}
+{{ action_list(target, waiting) }}{{ left_out(part.more.deferred, 'action') }}
 {%- endif %}
 {%- if ahead %}
 <h3>{{ 'What would be done' if report.check_mode else 'Planned without a result' }}</h3>
-{{ action_list(target, ahead) }}
+{{ action_list(target, ahead) }}{{ left_out(part.more.planned, 'action') }}
 {%- endif %}
 {%- if not worked and not waiting and not ahead and skipped %}
 <h3>Nothing was due</h3>
-{{ action_list(target, skipped) }}
+{{ action_list(target, skipped) }}{{ left_out(part.more.skipped, 'action') }}
 {%- elif skipped %}
-{% call more(count(skipped | length, 'action') ~ ' not due, and why') %}{{ action_list(target, skipped) }}{% endcall %}
+{% call more(count(skipped | length + part.more.skipped, 'action') ~ ' not due, and why') -%}
+{{ action_list(target, skipped) }}{{ left_out(part.more.skipped, 'action') }}{% endcall %}
 {%- endif %}
-{%- if target.moved %}
+{%- if part.moved %}
 <h3>Before and after</h3>
 <table class="moved">
 <thead><tr><th>Check</th><th class="right">Before</th><th class="right">After</th><th class="wide">
 <span class="was-key">before</span> <span class="now-key">after</span></th><th class="right">Now</th></tr></thead>
 <tbody>
-{%- for reading in target.moved %}
+{%- for reading in part.moved %}
 <tr><td class="lead"><span class="head">{{ show.label(reading.last.check) }}</span>
 <span class="name">{{ reading.last.subject }}</span></td>
 <td data-label="Before" class="num right">{{ show.value(reading.first) or labels[reading.first.status] }}</td>
@@ -250,15 +183,21 @@ _TARGET = """\
 {%- endfor %}
 </tbody>
 </table>
+{{ left_out(part.more.moved, 'check') }}
 {%- endif %}
-{%- if open %}
+{%- if open or part.more.open %}
 <h3>What was found</h3>
-{{ check_list(open) }}
+{{ check_list(target, open) }}{{ left_out(part.more.open, 'finding') }}
 {%- endif %}
 {%- if fine and fine | length == target.checks | length and not target.actions %}
-{{ check_list(fine) }}
+{{ check_list(target, fine) }}
 {%- elif fine %}
-{% call more(count(fine | length, 'check') ~ ' ok') %}{{ check_list(fine) }}{% endcall %}
+{% call more(count(fine | length, 'check') ~ ' ok') %}{{ check_list(target, fine) }}{% endcall %}
+{%- elif part.kinds %}
+{% call more(count(part.kinds | sum(attribute=1), 'check') ~ ' ok') -%}
+<p class="measures">
+{%- for kind, number in part.kinds %}<span>{{ show.label(kind) }} <b class="num">{{ number }}</b></span>{% endfor %}</p>
+<p class="soft small">Each of them is in {{ rest }}.</p>{% endcall %}
 {%- endif %}
 {%- if not target.actions and not target.checks and not target.problems %}
 <p class="soft">It took part, and had nothing to report: no check was made and no action was due.</p>
@@ -266,6 +205,7 @@ _TARGET = """\
 </div>
 </details>
 {%- endfor %}
+{{ left_out(report.targets | length - parts | length, 'target') }}
 """
 
 _ABOUT = """\
@@ -299,7 +239,7 @@ _ABOUT = """\
 """
 
 PAGE = f"""\
-{_MACROS}<!doctype html>
+{MACROS}<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -311,7 +251,7 @@ PAGE = f"""\
 </head>
 <body class="{{{{ report.status }}}}">
 <main>
-{_TOP}{_ATTENTION}{_TARGETS}{_TIMELINE}{_TARGET}{_ABOUT}</main>
+{_TOP}{HEALTH}{CHANGES}{_ATTENTION}{WORK}{CHARTS}{_TARGETS}{_TIMELINE}{_TARGET}{_ABOUT}</main>
 </body>
 </html>
 """

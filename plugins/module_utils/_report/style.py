@@ -74,6 +74,46 @@ h1 {
 .refused, .stopped, .failed, .crit { --tone: var(--crit); --tone-bg: var(--crit-bg); }
 .skipped, .unknown { --tone: var(--quiet); --tone-bg: var(--quiet-bg); }
 
+.health {
+  border-left: 5px solid var(--tone); background: var(--tone-bg); border-radius: 10px; padding: 14px 20px 15px;
+}
+.health h2 { display: flex; flex-wrap: wrap; gap: 2px 14px; align-items: baseline; font-size: 16px; }
+.health .big { font-size: 22px; color: var(--tone); font-weight: 700; }
+.health .soft { color: var(--ink); font-weight: 400; letter-spacing: 0; }
+.cells { display: flex; flex-wrap: wrap; gap: 3px; margin-top: 10px; }
+.cells i { width: 14px; height: 14px; border-radius: 3px; background: var(--tone); }
+.strip {
+  display: grid; grid-template-columns: minmax(110px, 190px) minmax(0, 1fr); gap: 2px 16px; align-items: center;
+  padding: 5px 0;
+}
+.strip .cells { margin: 0; }
+.tallies { display: flex; flex-wrap: wrap; gap: 6px 26px; margin: -4px 0 8px; color: var(--soft); }
+.tallies b { font-size: 24px; font-weight: 700; color: var(--tone); margin-right: 3px; letter-spacing: -.01em; }
+.items.tight > li { padding: 9px 0; }
+.items + .soft, .tallies + .soft { margin-top: 8px; }
+
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 30px 40px; }
+figure { margin: 0; min-width: 0; break-inside: avoid; }
+figcaption { margin-bottom: 6px; }
+figcaption .name { color: var(--soft); margin-left: 6px; }
+.chart svg { width: 100%; height: auto; overflow: visible; }
+.chart text { fill: var(--soft); font-size: 12px; stroke: none; }
+.chart .axis.y text { text-anchor: end; }
+.chart .axis.x text { text-anchor: middle; }
+.chart .guides path { stroke: var(--line); stroke-width: 1; fill: none; }
+.chart .axis > .line { stroke: var(--line); fill: none; }
+.chart .series .line { fill: none; stroke: var(--k); stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
+.chart .series .dot { fill: var(--card); stroke: var(--k); stroke-width: 2; }
+.chart .series rect { fill: var(--k); stroke: none; }
+.look-before, .look-room { --k: var(--task); }
+.look-after { --k: var(--ok); }
+.look-data { --k: var(--deferred); }
+.look-limit-warn { --k: var(--warn); }
+.look-limit-crit { --k: var(--crit); }
+.chart .look-limit-warn .line, .chart .look-limit-crit .line { stroke-dasharray: 4 4; stroke-width: 1.5; }
+.spark { width: 120px; height: 24px; margin-top: 6px; }
+.spark polyline { fill: none; stroke: var(--soft); stroke-width: 1.5; stroke-linejoin: round; }
+
 .card {
   background: var(--card); border: 1px solid var(--line); border-radius: 14px; padding: 24px 28px;
   margin-top: 20px;
@@ -189,6 +229,7 @@ footer { margin-top: 28px; color: var(--soft); font-size: 13px; }
   .items > li { grid-template-columns: minmax(0, 1fr); gap: 7px; }
   .row { grid-template-columns: minmax(0, 1fr); gap: 3px; padding: 7px 0; }
   .row.axis .who { display: none; }
+  .strip { grid-template-columns: minmax(0, 1fr); }
   .facts { grid-template-columns: minmax(0, 1fr); gap: 0; }
   .facts dd { margin-bottom: 10px; }
   table, tbody, td { display: block; width: 100%; }

@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._report import units
 from ansible_collections.day2.ops.plugins.module_utils._report.facts import facts, not_included
+from ansible_collections.day2.ops.plugins.module_utils._report.health import health_of
 from ansible_collections.day2.ops.plugins.module_utils._report.model import (
     STATUSES,
     Action,
@@ -60,6 +61,7 @@ def summarise(record: Record, fail_on: str, now: str) -> Report:
         not_included=tuple(not_included(named)),
         notes=tuple(_notes(record)),
         generated=now,
+        health=health_of(targets),
     )
 
 
@@ -87,7 +89,14 @@ def _target(host: str, header: Optional[Header], lines: list[Line], torn: bool, 
         started=min([_text(line["started"]) for line in lines if line["started"]], default=None),
         ended=max([_text(line["ended"]) for line in lines if line["ended"]], default=None),
         deadline=(header or {}).get("deadline") or None,
+        service=units.clean((header or {}).get("service") or ""),
+        window=_window(header or {}),
     )
+
+
+def _window(header: Header) -> Optional[tuple[str, str]]:
+    window: dict[str, Any] = header.get("window") or {}
+    return (window["opens"], window["closes"]) if window.get("opens") and window.get("closes") else None
 
 
 def _look(line: Line) -> str:
@@ -107,18 +116,20 @@ def _checks(lines: list[Line]) -> list[Measured]:
 
 def _actions(lines: list[Line]) -> list[Action]:
     """What was done stays; a plan, skip or deferral gives way to what is later said of the same object."""
-    found: list[Action] = []
+    found: dict[tuple[str, str], list[tuple[int, Action]]] = {}
+    place = 0
     for line in lines:
         for action in line["actions"]:
-            same = [known for known in found if _identity(known) == _identity(action)]
-            settled = [known for known in same if known["status"] in ("done", "failed")]
-            if settled and (line["step"] == "plan" or action["status"] in ("planned", "skipped")):
-                continue
-            for known in same:
-                if known not in settled:
-                    found.remove(known)
-            found.append(action)
-    return found
+            place += 1
+            same = found.get(_identity(action), [])
+            settled = [known for known in same if known[1]["status"] in ("done", "failed")]
+            if not settled or (line["step"] != "plan" and action["status"] not in ("planned", "skipped")):
+                found[_identity(action)] = [*settled, (place, action)]
+    return [action for _place, action in sorted((one for same in found.values() for one in same), key=_placed)]
+
+
+def _placed(one: tuple[int, Action]) -> int:
+    return one[0]
 
 
 def _identity(action: Action) -> tuple[str, str]:

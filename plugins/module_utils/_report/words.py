@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._report import units
-from ansible_collections.day2.ops.plugins.module_utils._report.model import EXIT_2, Action, Report, Target
+from ansible_collections.day2.ops.plugins.module_utils._report.model import EXIT_2, Action, Health, Report, Target
 
 # An object's size before and after; the first that both sides hold is taken, so that no part is counted twice.
 _SIZES = ("total_bytes", "size_bytes", "bytes")
@@ -21,6 +22,7 @@ _SUMS = (
     (("rows_archived", "archived_rows"), "count", "rows archived"),
 )
 _MOST = 8
+_MOST_NAMES = 5
 # Names that are not written like other words.
 _NAMES = {"postgresql": "PostgreSQL", "redis": "Redis"}
 _NAMES.update((name, name.upper()) for name in ("tls", "ttl", "xid", "mxid", "wal"))
@@ -114,7 +116,11 @@ def headline(report: Report) -> str:
 def totals(report: Report) -> list[str]:
     """What the actions added up to: ``["1.9 GiB reclaimed", "120,331 rows deleted"]``; in check mode, as predicted."""
     status, side = ("planned", "predicted") if report.check_mode else ("done", "after")
-    actions = [action for target in report.targets for action in target.having(status)]
+    return gains([action for target in report.targets for action in target.having(status)], side)
+
+
+def gains(actions: Sequence[Action], side: str) -> list[str]:
+    """What some actions added up to, by their ``after`` or ``predicted``."""
     found = []
     for keys, unit, words in _SUMS:
         total = sum(_first(action[side], keys) or 0 for action in actions)
@@ -122,7 +128,7 @@ def totals(report: Report) -> list[str]:
             total += sum(shrunk(action, side) for action in actions)
         if total:
             found.append(
-                f"{units.show(total, unit)} {'would be ' if report.check_mode and unit == 'bytes' else ''}{words}"
+                f"{units.show(total, unit)} {'would be ' if side == 'predicted' and unit == 'bytes' else ''}{words}"
             )
     return found
 
@@ -164,10 +170,59 @@ def why(target: Target) -> str:
     return ""
 
 
+def health_sentence(health: Health) -> str:
+    """``17 of 20 services are healthy (85 %); critical: shop, search.``"""
+    share = f" ({units.show(health.healthy / health.total, 'ratio')})" if health.total > 1 else ""
+    verb = "is" if 1 in (health.healthy, health.total) else "are"
+    text = f"{health.healthy:,} of {count(health.total, health.noun)} {verb} healthy{share}"
+    for status, said in (("crit", "critical"), ("unknown", "not known")):
+        names = [units.clean(unit) for unit, worst in health.worst.items() if worst == status]
+        if names:
+            more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+            text += f"; {said}: {', '.join(names[:_MOST_NAMES])}{more}"
+    return f"{text}."
+
+
+def change_counts(report: Report) -> dict[str, int]:
+    found = Counter(change.kind for _target, change in report.changes)
+    return {kind: found[kind] for kind in ("worse", "better", "new", "vanished")}
+
+
+def changed(report: Report) -> str:
+    """One sentence: what is different from the last run; empty where there is none to compare with."""
+    if not any(target.past.compared_with for target in report.targets):
+        return ""
+    named = {"worse": "got worse", "better": "got better", "new": "new", "vanished": "no longer checked"}
+    parts = [f"{number:,} {named[kind]}" for kind, number in change_counts(report).items() if number]
+    return f"Since the last run: {', '.join(parts)}." if parts else "Since the last run no check changed its status."
+
+
+def compared(report: Report) -> str:
+    """What this run was compared with, and what could not be."""
+    whens = sorted({_minute(target.past.compared_with[1]) for target in report.targets if target.past.compared_with})
+    text = ""
+    if len(whens) == 1:
+        text = f"Compared with the run of {whens[0]}."
+    elif whens:
+        text = f"Compared with the last run of each target, from {whens[0]} on."
+    left = Counter(target.past.why_not for target in report.targets if target.past.why_not)
+    for why_not, number in left.items():
+        which = f" ({count(number, 'target')})" if number < len(report.targets) else ""
+        text += f"{' ' if text else ''}{why_not[:-1]}{which}."
+    return text
+
+
+def _minute(moment: str) -> str:
+    return f"{moment.replace('T', ' ')[:16]} UTC"
+
+
 def summary(report: Report, most: int = _MOST) -> list[str]:
     """The lines for a console or a chat: the headline, then the targets that are not ok, worst first."""
     name = playbook_title(report.playbook)
     lines = [f"{name}, run {units.clean(report.run_id)}: {verdict(report)}", tally(report)]
+    if report.health:
+        lines.append(f"Health: {report.health.status}: {health_sentence(report.health)}")
+    lines += [changed(report)] if changed(report) else []
     troubled = [target for target in report.targets if target.status != "ok"]
     lines += [f"{units.clean(target.target)}: {target.status}: {why(target)}" for target in troubled[:most]]
     if len(troubled) > most:

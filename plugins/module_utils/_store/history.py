@@ -9,6 +9,7 @@ Its schema is ``docs/schemas/history-1.json``. Keys that this version does not k
 
 from __future__ import annotations
 
+import json
 from typing import Any, Callable, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import StoreConflict, StoreError
@@ -18,12 +19,13 @@ from ansible_collections.day2.ops.plugins.module_utils._store.base import (
     check_key,
     find,
     from_json,
-    to_json,
 )
 from ansible_collections.day2.ops.plugins.module_utils._store.lease import target_name
 
 PREFIX = "v1/history/"
 SCHEMA = "day2.ops/history/1"
+# What the report alone reads, and no plan: it may be large.
+FOR_REPORTS = ("checks", "trends")
 # Two runs on one target exclude each other; those without a lease may still meet here.
 TRIES = 5
 
@@ -44,11 +46,13 @@ def change_history(store: Store, target: str, change: Callable[[dict[str, Any]],
     for _try in range(TRIES):
         got = find(store, key)
         value = {**change(_value(store, key, got)), "schema": SCHEMA, "target": target}
+        # Without indentation: it holds many small points, and what is read back is 1 MiB at most.
+        data = json.dumps(value, sort_keys=True, separators=(",", ":")).encode() + b"\n"
         try:
             if got is None:
-                store.put(key, to_json(value), if_none_match=True)
+                store.put(key, data, if_none_match=True)
             else:
-                store.put(key, to_json(value), if_match=got.etag)
+                store.put(key, data, if_match=got.etag)
         except StoreConflict:
             continue
         return value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timezone
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,10 +18,12 @@ import jsonschema
 import pytest
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
-from ansible_collections.day2.ops.plugins.module_utils._report import html, markdown, out
-from ansible_collections.day2.ops.plugins.module_utils._report.model import Report
+from ansible_collections.day2.ops.plugins.module_utils._report import data, html, keep, markdown, out, past, words
+from ansible_collections.day2.ops.plugins.module_utils._report.model import Change, Past, Report
+from ansible_collections.day2.ops.plugins.module_utils._report.read import read_run, run_folders
+from ansible_collections.day2.ops.plugins.module_utils._report.summarise import summarise
 
-from .conftest import action, check, line
+from .conftest import NOW, action, check, header, line
 
 Make = Callable[..., Report]
 SAMPLES = ["good", "failed", "killed", "silent", "slices", "check", "daily"]
@@ -143,8 +146,123 @@ def test_a_folder_that_cannot_be_written_gets_one_sentence(report: Make, tmp_pat
         out.write(report("good"), str(tmp_path / "file" / "inside"), ["html"], timezone.utc)
 
 
-def test_a_page_of_five_hundred_targets_stays_light(run: Make) -> None:
-    names = [f"db-{number:03}" for number in range(500)]
-    lines = [line(host=name, target=name, checks=[check(subject=str(n)) for n in range(20)]) for name in names]
-    page = html.render(run(*lines, hosts_expected=names), timezone.utc)
-    assert len(page) < 8_000_000
+def test_a_page_of_very_many_checks_stays_light_and_says_where_the_rest_is(run: Make) -> None:
+    names = [f"db-{number:03}" for number in range(1200)]
+    looks = ("crit", "ok", "ok", "ok", "unknown")
+    lines = [
+        line(host=name, target=name, checks=[check(subject=str(n), status=look) for n, look in enumerate(looks)])
+        for name in names
+    ]
+    many = [check(subject=f"many-{n}", status="crit") for n in range(500)]
+    fine = [check(check="fine", subject=str(n)) for n in range(500)]
+    done = [action(subject=str(n)) for n in range(300)]
+    made = run(*lines, line(checks=[*many, *fine], actions=done), hosts_expected=names)
+    page = Page(html.render(made, timezone.utc, "report.json"))
+    assert len(html.render(made, timezone.utc)) < 2_500_000
+    assert {link[1:] for link in page.values("href")} <= set(page.values("id"))
+    for text in ("And 450 findings more, see report.json.", "Fine 500", "And 250 actions more", "And 801 targets more"):
+        assert text in " ".join(page.text.split()), text
+    text = markdown.render(made, timezone.utc, "report.json")
+    assert len(text) < 600_000 and "more, see report.json" in text
+
+
+SECRETS = ("hunter2-s3cret", "AKIAIOSFODNN7EXAMPLE", "ada.lovelace@example.org", "1815-12-10")
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_no_report_holds_what_an_error_quoted(run: Make, tmp_path: Path, failed: bool) -> None:
+    quoted = (
+        "Failed to read: postgresql://app:hunter2-s3cret@db/shop AKIAIOSFODNN7EXAMPLE "
+        "DETAIL: Key (email, born)=(ada.lovelace@example.org, 1815-12-10) already exists."
+    )
+    deep = {"said": quoted, "deep": {"password": "hunter2-s3cret"}, "list": ["ada.lovelace@example.org"], "rows": 7}
+    bad = action(status="failed", reason=quoted, error=quoted, before=deep, predicted=deep, after=deep)
+    reading = check(status="crit", summary=quoted, advice=quoted, evidence=deep)
+    error = {"kind": "failed", "message": quoted} if failed else None
+    made = run(line(checks=[reading], actions=[bad], failed=failed, error=error))
+    links = out.write(made, str(tmp_path / "report"), list(out.FILES), timezone.utc)
+    told = [Path(path).read_text() for path in links.values()]
+    told += [json.dumps(out.ops_result(made, links)), json.dumps(out.verdicts(made)), "\n".join(words.summary(made))]
+    assert len(told) == 7 and all("Failed to read" in text for text in told[:2])
+    for text in told:
+        assert not [secret for secret in SECRETS if secret in text]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_whole_report_is_what_its_schema_says(report: Make, name: str) -> None:
+    made = report(name)
+    whole = json.loads(data.render(made))
+    jsonschema.validate(whole, json.loads(SCHEMA.with_name("report-1.json").read_text()))
+    assert sum(len(target["checks"]) for target in whole["targets"]) == sum(made.check_counts.values())
+    assert sum(len(target["actions"]) for target in whole["targets"]) == sum(made.action_counts.values())
+
+
+def test_the_whole_report_knows_no_number_that_is_none(run: Make) -> None:
+    made = run(line(checks=[check(value=float("nan"))]), line(checks=[check(value=float("inf"))]))
+    whole = json.loads(data.render(made), parse_constant=pytest.fail)
+    assert whole["targets"][0]["checks"][0]["value"] is None
+
+
+def changed(run: Make) -> Report:
+    """A run that differs from the one before in every way."""
+    made = run(line(checks=[check(subject="a", status="crit", value=0.95, summary="It is full."), check(subject="b")]))
+    found = (
+        Change("worse", "disk_usage", "a", ("ok", 0.5), ("crit", 0.95), "ratio", "It is full."),
+        Change("better", "disk_usage", "b", ("warn", 0.8), ("ok", 0.5), "ratio", "Fine."),
+        Change("new", "disk_usage", "c", None, ("ok", 0.1), "ratio", "Fine as well."),
+        Change("new", "disk_usage", "d", None, ("unknown", None), "ratio", "Nobody knows."),
+        Change("vanished", "disk_usage", "e", ("warn", None), None),
+    )
+    past = Past(("0", "2026-12-05T02:00:00Z"), "", found, {"disk_usage a": "2026-12-01T02:00:00Z"})
+    return replace(made, targets=tuple(replace(target, past=past) for target in made.targets))
+
+
+def test_what_changed_is_told_first(run: Make) -> None:
+    page = " ".join(Page(html.render(changed(run), timezone.utc)).text.split())
+    assert page.index("What changed since the last run") < page.index("What needs attention")
+    assert "1 got worse 2 new 1 no longer checked 1 got better" in page
+    assert "ok → critical, 50 % → 95 %" in page
+    assert "New: not measured" in page and "Fine as well." not in page, "what is new and well is counted"
+    assert "It was to watch in the last run, and was not checked in this one." in page
+    assert "Compared with the run of 2026-12-05 02:00 UTC." in page
+    assert "since 2026-12-01 02:00" in page
+
+
+def test_what_changed_is_told_in_every_form(run: Make) -> None:
+    made = changed(run)
+    counts = {"worse": 1, "better": 1, "new": 2, "vanished": 1}
+    assert out.result(made, {})["changes"] == out.ops_result(made, {})["changes"] == counts
+    told = "Since the last run: 1 got worse, 1 got better, 2 new, 1 no longer checked."
+    assert told in words.summary(made)
+    assert told in markdown.render(made, timezone.utc).replace("\\", "")
+    whole = data.content(made)["targets"][0]
+    assert [change["kind"] for change in whole["changes"]] == ["worse", "better", "new", "new", "vanished"]
+    assert whole["compared_with"] == {"run_id": "0", "at": "2026-12-05T02:00:00Z"}
+
+
+def test_without_a_store_it_says_so(report: Make) -> None:
+    made = keep.without_store(report("good"))
+    assert past.NO_STORE in Page(html.render(made, timezone.utc)).text
+    assert past.NO_STORE in markdown.render(made, timezone.utc)
+    assert out.result(made, {})["changes"] is None
+
+
+def test_three_slices_of_which_one_was_killed_make_one_page_that_says_so(tmp_path: Path) -> None:
+    hosts = ["a1", "a2", "a3"]
+    for number, host in enumerate(hosts, 1):
+        folder = tmp_path / str(number) / "4711"
+        folder.mkdir(parents=True)
+        known = {"run_id": "4711", "host": host, "target": host}
+        rows = [header(**known, hosts_expected=[host]), line(**known, step="plan", actions=[action(status="planned")])]
+        rows += [line(**known, step="open", seq=2), line(**known, step="run", seq=3, actions=[action()])]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        end = json.dumps(line(**known, step="close", seq=4)) + "\n"
+        # The second one is killed in the middle of a line.
+        (folder / f"{host}.jsonl").write_text(text + (end[:40] if host == "a2" else end))
+    folders = run_folders([str(tmp_path / str(number)) for number in (1, 2, 3)], "4711")
+    made = summarise(read_run(folders), "crit", NOW)
+    assert {target.host: target.status for target in made.targets} == {"a1": "ok", "a2": "stopped", "a3": "ok"}
+    page = Page(html.render(made, timezone.utc)).text
+    assert "The run was stopped on 1 of 3 targets." in page
+    assert "The run was killed: its record ends in the middle of a line." in page
+    assert "Joined from 3 folders." in page
