@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
-from benchmarks import backup, bloated_night, idle_night, plan_size, retention
+from benchmarks import backup, bloated_night, health, idle_night, plan_size, retention
 from benchmarks.measure import Figure
 
 
@@ -20,7 +20,7 @@ def postgresql() -> Iterator[Figure]:
         yield from part.run()
 
 
-ALL: dict[str, Callable[[], Iterable[Figure]]] = {"backup": backup.run, "postgresql": postgresql}
+ALL: dict[str, Callable[[], Iterable[Figure]]] = {"backup": backup.run, "health": health.run, "postgresql": postgresql}
 PARTS = {
     "idle_night": idle_night.run,
     "bloated_night": bloated_night.run,
