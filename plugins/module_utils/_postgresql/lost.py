@@ -15,7 +15,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql import troubl
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.bloat import row_bytes_by_width, useful_by_rows
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, compose
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.read import probe_schema
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.read import COUNTED, probe_schema
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Table
 
 _WIDTHS = """
@@ -78,5 +78,5 @@ def _counted(session: Session, schema: str, table: Table) -> Table:
         return table
     return replace(
         table, lost=False, live=own["live"], dead=own["dead"], toast_live=toast["live"], toast_dead=toast["dead"],
-        useful_bytes=None, method="pgstattuple_approx", confidence="high",
+        useful_bytes=None, method=COUNTED, confidence="high",
     )  # fmt: skip

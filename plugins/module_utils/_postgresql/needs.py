@@ -139,7 +139,10 @@ def index_bloat(index: Index, live_share: Optional[float]) -> Optional[float]:
     if index.useful_bytes is None or not index.bytes:
         return None
     share = live_share if live_share is not None and index.measured == "pgstatindex" else 1.0
-    return round(max(0.0, 1 - index.useful_bytes * share / index.bytes), 4)
+    useful = index.useful_bytes * share
+    if live_share is not None and index.at_most is not None:
+        useful = min(useful, index.at_most)
+    return round(max(0.0, 1 - useful / index.bytes), 4)
 
 
 def reindex(index: Index, table: Table, policy: Policy, holders: Sequence[Holder], raised: float = 0.0) -> Need:
@@ -163,4 +166,6 @@ def reindex(index: Index, table: Table, policy: Policy, holders: Sequence[Holder
     why = ", raised because its last rebuild gave back little" if raised > policy.index_bloat_ratio else ""
     reason = f"{percent(bloat)} of it is bloat, {told} (threshold {percent(limit)}{why})"
     alone = index_bloat(index, None) or 0.0
-    return Need(reason, bloat=bloat, useful=index.bytes * (1 - bloat), leans=alone < limit and policy.scope != "all")
+    # So few dead rows are no excuse: their entries, or those of rows that are gone, are what the index is full of.
+    leans = alone < limit and not (index.at_most is not None and ratio is not None and ratio < limit)
+    return Need(reason, bloat=bloat, useful=index.bytes * (1 - bloat), leans=leans and policy.scope != "all")

@@ -96,6 +96,8 @@ SELECT n.nspname AS schema FROM pg_extension e JOIN pg_namespace n ON n.oid = e.
 """
 # Of TOAST tables the server keeps no statistics; their keys are always these.
 _TOAST_WIDTHS: Row = {"keys": 2, "known": 2, "width": 8.0, "widest": 4, "nulls": False}
+# How a table's rows are known once they were counted.
+COUNTED = "pgstattuple_approx"
 # The row types of the probes: regclass is 2205.
 _REGCLASS = "2205"
 
@@ -186,11 +188,16 @@ def measure(
     # The catalog's number is as old as the last vacuum; that of the table follows what happened since.
     live = {table.oid: (float(table.live), float(table.toast_live)) for table in tables if not table.lost}
     widths.update({one.oid: _TOAST_WIDTHS for one in fit if one.toast})
+    # Counting sees no dead rows of which reading has left only a stub; their entries are in the indexes all the same.
+    counted = {table.oid for table in tables if table.method == COUNTED}
     told = {}
     for one in large:
         rows = one.rows if one.partial or one.table not in live else live[one.table][one.toast]
         known = (best or {}).get(spell(one.schema, one.name))
-        told[one.oid] = _by_best(_estimated(one, rows, widths.get(one.oid)), rows, known)
+        estimated = _estimated(one, rows, widths.get(one.oid))
+        if one.table in counted and not one.partial:
+            estimated = replace(estimated, at_most=estimated.useful_bytes)
+        told[one.oid] = _by_best(estimated, rows, known)
     schema = probe_schema(session, "pgstatindex") if fit else None
     left = probe_bytes if schema is not None else 0
     trees = [told[one.oid] for one in fit]

@@ -47,7 +47,8 @@ class Table:
 
 @dataclass(frozen=True)
 class Index:
-    """``useful_bytes``: what a rebuild of today's entries would take, by ``method``; None when it could not be told."""
+    """``useful_bytes``: what a rebuild of today's entries would take, by ``method``; None when it could not be told.
+    ``at_most``: what one of the rows that were counted in its table takes at most, however many entries it has."""
 
     oid: int
     schema: str
@@ -62,6 +63,7 @@ class Index:
     rows: float = -1.0
     fillfactor: int = 90
     useful_bytes: Optional[float] = None
+    at_most: Optional[float] = None
     measured: str = ""
     confidence: str = ""
     builder: Optional[int] = None

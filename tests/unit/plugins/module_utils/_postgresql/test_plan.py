@@ -101,6 +101,9 @@ def test_analyze_is_due_for_a_measurement(table: dict[str, Any], reason: str) ->
         # Dead rows count as filled space until they are gone; an estimate from live rows knows already.
         ({}, {"live": 500_000, "dead": 500_000}, 0.5062),
         ({"measured": "estimate"}, {"live": 500_000, "dead": 500_000}, None),
+        # Full of entries of rows that are gone: what the rows that were counted take says more than the density.
+        ({"at_most": 20 * MIB}, {}, 0.5),
+        ({"at_most": 30 * MIB}, {"live": 500_000, "dead": 500_000}, 0.5062),
     ],
 )
 def test_reindex_is_due_for_bloat(index: dict[str, Any], table: dict[str, Any], bloat: Optional[float]) -> None:
@@ -165,6 +168,9 @@ def test_a_rebuild_that_leans_on_dead_rows_waits_for_their_vacuum() -> None:
     ]
     only_reindex = Policy(operations=frozenset({"reindex"}))
     assert told(plan(found, only_reindex, None)) == [("reindex", "public.orders_pkey", "deferred")]
+    # Where no dead rows are left it is the index alone.
+    alone = state(HEALTHY, replace(FRESH, at_most=20.0 * MIB))
+    assert told(plan(alone, only_reindex, None)) == [("reindex", "public.orders_pkey", "planned")]
 
 
 @pytest.mark.parametrize(
