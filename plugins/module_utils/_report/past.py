@@ -97,8 +97,7 @@ def _compare(before: Mapping[str, Seen], now: Mapping[str, Measured], unsure: bo
         if was is None:
             kind = "" if unsure and check["status"] == "ok" else "new"
         else:
-            step = _rank(check["status"]) - _rank(was["status"])
-            kind = "worse" if step > 0 else "better" if step < 0 else ""
+            kind = _direction(str(was["status"]), str(check["status"]))
         if kind:
             then = (str(was["status"]), was["value"]) if was else None
             name, subject = str(check["check"]), str(check["subject"])
@@ -107,6 +106,13 @@ def _compare(before: Mapping[str, Seen], now: Mapping[str, Measured], unsure: bo
         for key in (key for key in before if key not in now):
             check_id, _space, subject = key.partition(" ")
             yield Change("vanished", check_id, subject, (before[key]["status"], before[key]["value"]), None)
+
+
+def _direction(was: str, now: str) -> str:
+    """``worse``, ``better`` or nothing. To lose sight of something is never better, whatever it was."""
+    if was == now:
+        return ""
+    return "worse" if now == "unknown" or _rank(now) > _rank(was) else "better"
 
 
 def _rank(status: str) -> int:
