@@ -141,6 +141,7 @@ def test_trends_hold_what_has_a_number_and_this_run_too(nights: Nights) -> None:
             day, check(value=day / 10), check(subject="word", value=None), check(subject="nan", value=float("nan"))
         )
     assert list(found.trends) == ["disk_usage /"]
+    assert nights.history["checks"][PLAYBOOK]["last"]["disk_usage nan"]["value"] is None
     assert [value for _when, value in found.trends["disk_usage /"]] == [0.1, 0.2, 0.3]
 
 
