@@ -58,7 +58,7 @@ def fan_out(
             done.put((index, result))
 
     found: dict[int, R] = {}
-    crew = [Task(toil) for _ in range(min(jobs, len(items)))]
+    crew = [Task(toil) for _worker in range(min(jobs, len(items)))]
     try:
         while len(found) < len(items) and not deadline.expired():
             look(len(found))
