@@ -168,7 +168,7 @@ _PAGE = """\
 {%- else %}<span class="head">{{ run.name }}</span>{% endif %}</td>
 <td class="state"><span class="chip {{ run.status }}">{{ run.status }}</span></td>
 <td data-label="Health" class="nowrap">{{ run.health or '–' }}</td>
-<td data-label="Result">{{ run.headline }} <span class="soft small">{{ run.run_id }}</span></td>
+<td data-label="Result"><div>{{ run.headline }} <span class="soft small">{{ run.run_id }}</span></div></td>
 </tr>
 {%- endfor %}
 </tbody>
