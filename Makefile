@@ -38,6 +38,7 @@ smoke: venv ## the collection on the oldest and the newest ansible-core
 soak: venv ## long randomised runs
 	@python -m pytest tests/soak
 	@python -m pytest -m soak tests/unit tests/faults
+	@tools/molecule
 
 bench: venv ## measurements
 	@tools/optional benchmarks python -m benchmarks

@@ -25,14 +25,14 @@ import pytest
 import yaml
 
 from tests.lab import CHECKOUT, Lab, LabError, demo, sweep
-from tests.lab.downloads import MAJORS
-from tests.lab.fixtures import all_majors, majors
+from tests.lab.fixtures import all_majors
 from tests.lab.postgres import Postgres
 from tests.lab.processes import wait_until
 from tests.lab.redis import Redis
 from tests.lab.s3 import S3
 
-pytestmark = pytest.mark.lab
+# Every test on a server tries the lab, too; what is left for its own tests is for the soak.
+pytestmark = [pytest.mark.lab, pytest.mark.soak]
 
 
 # -- PostgreSQL
@@ -60,7 +60,7 @@ def test_every_major_version_runs_as_asked(pg: Postgres) -> None:
     assert not any(secret in pg.log() for secret in pg.passwords.values())
 
 
-@majors(18, soak=MAJORS[:-1])
+@all_majors
 def test_the_demo_s_data_has_something_for_every_module(pg: Postgres) -> None:
     name = "demo_small"
     filled = demo.fill(pg, 0.005, name)
@@ -97,7 +97,7 @@ def test_the_demo_s_roles_have_exactly_what_they_need(pg18: Postgres) -> None:
     assert pg18.value("SELECT bool_or(rolsuper) FROM pg_roles WHERE rolname LIKE 'day2%%'", ()) is False
 
 
-@majors(18, soak=MAJORS[:-1])
+@all_majors
 def test_kill_9_and_recovery(pg: Postgres) -> None:
     with contextlib.closing(pg.connect()) as busy, busy.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS survivors (i int); INSERT INTO survivors VALUES (1)")
@@ -379,11 +379,7 @@ def test_down_ends_a_lab_that_lost_its_state(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("number", "after"),
-    [
-        (signal.SIGINT, 0.3),
-        (signal.SIGKILL, 3.0),
-        *[pytest.param(*late, marks=pytest.mark.soak) for late in ((signal.SIGTERM, 2.5), (signal.SIGINT, 8.0))],
-    ],
+    [(signal.SIGINT, 0.3), (signal.SIGINT, 4.0), (signal.SIGTERM, 2.5), (signal.SIGKILL, 3.0), (signal.SIGINT, 8.0)],
 )
 def test_an_interrupted_up_leaves_nothing(tmp_path: Path, number: int, after: float) -> None:
     state = tmp_path / "state"
