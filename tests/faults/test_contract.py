@@ -19,7 +19,7 @@ def plan(actions):
     return [(action["action"], action["subject"], action["reason"]) for action in actions]
 
 
-@majors(14, 18)
+@majors(18, soak=(14,))
 def test_check_then_run_then_run_again(estate, database):
     make_due(database)
     host = estate.add("db", database.login(ROLE), target_id="orders")

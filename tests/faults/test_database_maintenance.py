@@ -93,6 +93,7 @@ def test_what_is_left_is_counted_warned_of_and_done_first(estate, database):
     assert history(estate, "orders")["deferred"] == {"postgresql_maintenance": {}}
 
 
+@pytest.mark.soak
 def test_what_fits_no_window_is_a_critical_finding(estate, database):
     make_due(database)
     host = estate.add("db", database.login(ROLE))

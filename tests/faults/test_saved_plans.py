@@ -84,6 +84,7 @@ def test_what_is_approved_is_what_runs(estate, database):
     assert checks[0]["evidence"]["plan"] == plan["content_hash"]
 
 
+@pytest.mark.soak
 def test_a_run_saves_its_rehearsal_and_not_its_second_look(estate, database):
     make_due(database)
     host = estate.add("db", database.login(ROLE), target_id="orders")
@@ -152,6 +153,7 @@ def test_a_plan_that_is_not_what_was_approved_runs_nothing(estate, database):
     assert run.rc == 0 and dead_rows(database) == 0, run.out
 
 
+@pytest.mark.soak
 def test_a_backup_and_its_proof_are_approved_like_anything_else(estate, database):
     key = new_key(estate.folder)
     tools = str(database.postgres.tool("pg_dump").parent)
