@@ -26,7 +26,7 @@ def test_what_is_told_is_known_and_forgotten(prometheus: Prometheus) -> None:
 
 
 def test_with_tls_it_asks_for_a_password(lab: Lab) -> None:
-    server = lab.prometheus("with-tls", tls=True)
+    server = lab.prometheus("prometheus-with-tls", tls=True)
     assert server.ask("vector(1)") == [1]
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(server.url, timeout=5)
