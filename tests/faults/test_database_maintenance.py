@@ -33,6 +33,11 @@ def history(estate, target):
     return found
 
 
+def learnt(told):
+    """Without what each report remembers of its checks."""
+    return {name: value for name, value in told.items() if name not in ("checks", "trends")}
+
+
 def plan(actions):
     return [(action["action"], action["subject"], action["reason"]) for action in actions]
 
@@ -60,7 +65,7 @@ def test_check_then_run_then_run_again(estate, database, playbook):
 
     again = play(estate, playbook)
     assert again.rc == 0 and again.actions(host) == [] and again.changed == 0, again.out
-    assert history(estate, "orders") == told, "nothing was learnt where nothing was done"
+    assert learnt(history(estate, "orders")) == learnt(told), "nothing was learnt where nothing was done"
 
 
 def test_what_is_left_is_counted_warned_of_and_done_first(estate, database):
