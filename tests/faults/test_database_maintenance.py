@@ -35,7 +35,7 @@ def history(estate, target):
 
 def learnt(told):
     """Without what each report remembers of its checks."""
-    return {name: value for name, value in told.items() if name not in ("checks", "trends")}
+    return {name: value for name, value in told.items() if name not in ("checks", "trends", "run_id", "updated")}
 
 
 def plan(actions):
