@@ -142,7 +142,7 @@ def slow(plain: Database) -> Database:
     return plain
 
 
-@majors(14, 18)
+@majors(18, soak=(14,))
 def test_a_good_set(place: Place, rich: Database) -> None:
     key = new_key(place.folder)
     made = place.make(rich.name, recipients=[key.public])

@@ -22,7 +22,7 @@ from ansible_collections.day2.ops.tests.lab.lab import Lab
 from ansible_collections.day2.ops.tests.lab.tls import Authority
 from tests.unit.plugins.module_utils._postgresql.place import Place, statuses
 
-both = majors(14, 18)
+both = majors(18, soak=(14,))
 pytestmark = pytest.mark.lab
 SMALL = {"index_min_bytes": 1 << 20}
 

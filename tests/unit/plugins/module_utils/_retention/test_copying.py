@@ -52,7 +52,7 @@ def gone(database: Database, pid: int) -> bool:
 
 
 @lab
-@majors(14, 18)
+@majors(18, soak=(14,))
 def test_out_and_in_again(database: Database) -> None:
     database.execute(f"GRANT TEMPORARY ON DATABASE {database.name} TO {demo.RETENTION}")
     run = a_run(database)

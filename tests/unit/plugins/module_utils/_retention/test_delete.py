@@ -42,7 +42,7 @@ def s3_options(s3: S3, port: int = 0) -> dict[str, Any]:
     return {**options, "endpoint_url": f"http://127.0.0.1:{port}"} if port else options
 
 
-@majors(14, 18)
+@majors(18, soak=(14,))
 def test_what_is_due_goes_and_a_second_run_finds_nothing(place: Place) -> None:
     before = places.fill(place)
     result = place.done()

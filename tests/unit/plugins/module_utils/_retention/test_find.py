@@ -121,7 +121,7 @@ def place(database: Database) -> Place:
     return Place(database)
 
 
-@majors(14, 18)
+@majors(18, soak=(14,))
 def test_rows_older_than_a_time_aligned_to_the_day_in_utc(place: Place) -> None:
     place.database.execute(f"ALTER DATABASE {place.database.name} SET timezone = 'Pacific/Auckland'")
     place.sql(EVENTS, "INSERT INTO events VALUES (0, NULL, 'a')")
@@ -242,7 +242,7 @@ HOSTILE = [
 ]
 
 
-@majors(14, 18)
+@majors(18, soak=(14,))
 def test_names_are_data(place: Place) -> None:
     for number, name in enumerate(HOSTILE):
         quoted = '"' + name.replace('"', '""') + '"'
@@ -325,7 +325,7 @@ def test_limits(place: Place) -> None:
     assert names(place.one(older_than="167h")) == ["min_age"]
 
 
-@majors(14, 18)
+@majors(18, soak=(14,))
 def test_what_a_delete_reaches(place: Place) -> None:
     place.sql(
         EVENTS,
@@ -403,7 +403,7 @@ def test_heirs_and_foreign_partitions_cannot_be_accepted(place: Place) -> None:
     assert "has heirs" in text(place.one(older_than="90d"), "")
 
 
-@majors(14, 18)
+@majors(18, soak=(14,))
 def test_row_security(place: Place) -> None:
     place.sql(EVENTS, "ALTER TABLE events ENABLE ROW LEVEL SECURITY", "CREATE POLICY few ON events USING (id > 95)")
     found = place.one(older_than="90d")
@@ -413,7 +413,7 @@ def test_row_security(place: Place) -> None:
     assert place.ids(found) == [96, 97, 98, 99, 100] and found.due.rows == 5
 
 
-@majors(14, 18)
+@majors(18, soak=(14,))
 def test_publications(place: Place) -> None:
     place.sql(EVENTS, "CREATE TABLE keyless (id bigint NOT NULL UNIQUE, at timestamptz)")
     place.database.execute('CREATE PUBLICATION "Every%" FOR TABLE events, keyless')
@@ -427,7 +427,7 @@ def test_publications(place: Place) -> None:
     assert names(place.one(older_than="90d")) == []
 
 
-@majors(14, 18)
+@majors(18, soak=(14,))
 def test_publications_of_partitioned_tables(place: Place) -> None:
     place.sql(
         "CREATE TABLE logs (id bigint, at timestamptz, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)",
@@ -446,7 +446,7 @@ def test_publications_of_partitioned_tables(place: Place) -> None:
         place.database.execute("DROP PUBLICATION p")
 
 
-@majors(14, 18)
+@majors(18, soak=(14,))
 def test_partitions_that_go_as_a_whole(place: Place) -> None:
     place.sql(
         "CREATE TABLE logs (id bigint, at timestamptz, n int, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)",
@@ -495,7 +495,7 @@ def test_partitions_that_go_as_a_whole(place: Place) -> None:
     assert place.one(table="whole", older_than="90d", partitions=True).partitions == ()
 
 
-@majors(14, 18)
+@majors(18, soak=(14,))
 def test_grants_are_looked_at_before_anything_is_read(place: Place) -> None:
     place.sql(EVENTS)
     place.database.execute("REVOKE SELECT ON events FROM day2_retention")
@@ -514,7 +514,7 @@ def test_grants_are_looked_at_before_anything_is_read(place: Place) -> None:
         place.one(older_than="90d", protect="SELECT id FROM secret")
 
 
-@majors(14, 18)
+@majors(18, soak=(14,))
 def test_what_a_restore_needs(place: Place) -> None:
     place.sql(EVENTS)
     (oid,) = place.database.execute("SELECT 'events'::regclass::oid::bigint")[0]

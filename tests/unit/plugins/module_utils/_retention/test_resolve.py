@@ -85,7 +85,7 @@ def test_killed_at(place: Place, boundary: str) -> None:
 
 
 @lab_test
-@majors(14, 18)
+@majors(18, soak=(14,))
 def test_the_answer_to_a_commit_is_lost(place: Place, lab: Lab) -> None:
     """The run finds out by itself what became of it, and goes on."""
     before = places.fill(place)

@@ -139,7 +139,7 @@ def there_and_back(place: Place, table: tuple[str, str], due: int, **given: obje
     assert not place.restored(**given)["changed"]
 
 
-@majors(14, 18)
+@majors(18, soak=(14,))
 @pytest.mark.parametrize("how", ["text", "binary"])
 def test_every_type(place: Place, how: str) -> None:
     types = [one for one in TYPES if how == "text" or one[0] not in NUMBERED]
@@ -161,7 +161,7 @@ def test_every_type(place: Place, how: str) -> None:
     assert json.loads(place.store.get(about).data)["format"] == how
 
 
-@majors(14, 18)
+@majors(18, soak=(14,))
 def test_what_a_binary_archive_would_not_bring_back_is_refused(place: Place) -> None:
     """Each column in a sentence of its own, before anything is read; as text all of them are archived."""
     do(

@@ -66,7 +66,7 @@ def proven(place: Place, before: list[str]) -> None:
 
 
 @lab
-@majors(14, 18)
+@majors(18, soak=(14,))
 def test_archived_and_dropped_and_back(place: Place) -> None:
     before = place.rows()
     planned = place.done(check=True)
