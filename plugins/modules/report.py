@@ -173,98 +173,12 @@ summary:
   elements: str
 """
 
-import sys
-from datetime import timezone, tzinfo
-from typing import Optional
-
-from ansible_collections.day2.ops.plugins.module_utils._core import clock
-from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, StoreError
-from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, missing_library, run_module
-from ansible_collections.day2.ops.plugins.module_utils._report import keep, out, past, words
-from ansible_collections.day2.ops.plugins.module_utils._report.model import Report
-from ansible_collections.day2.ops.plugins.module_utils._report.read import read_run, run_folders
-from ansible_collections.day2.ops.plugins.module_utils._report.summarise import FAIL_ON, summarise
-from ansible_collections.day2.ops.plugins.module_utils._store.base import Store
-from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store, store_spec
-
-
-def spec() -> ArgumentSpec:
-    own = ArgumentSpec(
-        {
-            "run_dir": {"type": "list", "elements": "path", "required": True},
-            "run_id": {"type": "str"},
-            "dest": {"type": "path"},
-            "formats": {
-                "type": "list",
-                "elements": "str",
-                "choices": list(out.FILES),
-                "default": list(out.FILES),
-            },
-            "fail_on": {"type": "str", "choices": list(FAIL_ON), "default": "crit"},
-            "timezone": {"type": "str", "default": "UTC"},
-        }
-    )
-    return own.merge(store_spec())
-
-
-def zone_of(name: str) -> tzinfo:
-    if name == "UTC":  # needs no zone data
-        return timezone.utc
-    import zoneinfo
-
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
-        raise BadInput(f"timezone: {name!r} is not known here; give an IANA name like Europe/Berlin.") from error
-
-
-def work(run: Run) -> Result:
-    zone = zone_of(run.params["timezone"])
-    folders = run_folders(run.params["run_dir"], run.params["run_id"])
-    report = summarise(read_run(folders), run.params["fail_on"], clock.now_iso())
-    report, store, told = recall(run, report)
-    try:
-        links = out.write(report, run.params["dest"] or folders[0], run.params["formats"], zone)
-    except ImportError:
-        missing_library("jinja2", sys.executable)
-    return {
-        "checks": [],
-        "actions": [],
-        "changed": False,
-        "result": out.ops_result(report, links),
-        "verdicts": out.verdicts(report),
-        "summary": [*words.summary(report), *told, *leave(store, report, folders, links)],
-    }
-
-
-def recall(run: Run, report: Report) -> tuple[Report, Optional[Store], list[str]]:
-    """The report with what former runs left; the store to leave something in, if there is one; what to say of it."""
-    if not run.params["store"]:
-        return keep.without_store(report), None, []
-    try:
-        store = open_store(run.params, read_only=run.check_mode)
-    except StoreError as error:
-        told = f"The record could not be kept in the store: {error}"
-        return keep.without_store(report, past.unread(error)), None, [told]
-    return keep.recall(store, report), None if run.check_mode else store, []
-
-
-def leave(store: Optional[Store], report: Report, folders: list[str], links: dict[str, str]) -> list[str]:
-    """Keep record, memory and page in the store; what to say about it. The report is made, whatever happens here."""
-    if store is None:
-        return []
-    try:
-        keep.keep_lines(store, folders)
-        keep.remember(store, report)
-        keep.keep_page(store, report, links.get("html"))
-    except OpsError as error:
-        return [f"The record could not be kept in the store: {error}"]
-    return []
+from ansible_collections.day2.ops.plugins.module_utils._core.module import run_module
+from ansible_collections.day2.ops.plugins.module_utils._report.report import report_spec, work
 
 
 def main() -> None:
-    run_module(spec(), work)
+    run_module(report_spec(), work)
 
 
 if __name__ == "__main__":

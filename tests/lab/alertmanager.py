@@ -16,7 +16,7 @@ from typing import Any
 
 from .downloads import Programs
 from .postgres import give_file, give_folder
-from .processes import Account, LabError, Process, free_port, spawn, wait_until
+from .processes import Account, Process, free_port, serve, wait_until
 
 PACKAGES = ("prometheus-alertmanager",)
 _CONFIG = """\
@@ -76,9 +76,14 @@ class Alertmanager:
         argv += [f"--cluster.peer={peer}" for peer in peers or ()]
         if made.clustered:
             argv += ["--cluster.settle-timeout=1s", f"--cluster.advertise-address={made.cluster}"]
-        env = {"LD_LIBRARY_PATH": libraries} if libraries else {}
-        made.process = spawn(argv, cwd=folder, log=folder / "server.log", account=account, env=env)
-        wait_until(made._ready, f"Alertmanager {name} to start", 30.0, every=0.05)
+        made.process = serve(
+            f"Alertmanager {name}",
+            argv,
+            folder=folder,
+            account=account,
+            answers=lambda: made._ask("/api/v2/status"),
+            libraries=libraries,
+        )
         return made
 
     @property
@@ -124,15 +129,6 @@ class Alertmanager:
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method=method)
         with urllib.request.urlopen(request, timeout=5) as answer:
             return bytes(answer.read())
-
-    def _ready(self) -> bool:
-        if self.process is None or not self.process.alive():
-            words = (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")
-            raise LabError(f"Failed to start Alertmanager {self.name}: {words.strip()[-1500:]}")
-        try:
-            return bool(self._ask("/api/v2/status"))
-        except OSError:
-            return False
 
     def stop(self) -> None:
         if self.process:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .downloads import Programs
 from .postgres import give_file, give_folder
-from .processes import Account, LabError, Process, free_port, spawn, wait_until
+from .processes import Account, Process, free_port, serve
 from .tls import Certificate
 
 PACKAGES = ("nginx", "libpcre2-8-0")
@@ -20,7 +20,7 @@ _CONFIG = """\
 daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
-error_log {folder}/server.log warn;
+error_log stderr warn;
 events {{ worker_connections 1024; }}
 http {{
   access_log off;
@@ -65,10 +65,14 @@ class Nginx:
         program, libraries = programs.debian("nginx", PACKAGES)
         give_folder(folder / "tmp", account)
         config = give_file(folder / "nginx.conf", _CONFIG.format(**vars(made)), account)
-        env = {"LD_LIBRARY_PATH": libraries} if libraries else {}
-        argv: list[str | Path] = [program, "-e", "stderr", "-p", folder, "-c", config]
-        made.process = spawn(argv, cwd=folder, log=folder / "start.log", account=account, env=env)
-        wait_until(made._ready, f"nginx {name} to start", 15.0, every=0.05)
+        made.process = serve(
+            f"nginx {name}",
+            [program, "-e", "stderr", "-p", folder, "-c", config],
+            folder=folder,
+            account=account,
+            answers=lambda: socket.create_connection((made.host, made.tls_port), timeout=1).close(),
+            libraries=libraries,
+        )
         return made
 
     @property
@@ -78,17 +82,6 @@ class Nginx:
     @property
     def tls_url(self) -> str:
         return f"https://localhost:{self.tls_port}"
-
-    def _ready(self) -> bool:
-        if self.process is None or not self.process.alive():
-            logs = (self.folder / name for name in ("start.log", "server.log"))
-            words = "".join(log.read_text(encoding="utf-8", errors="replace") for log in logs if log.exists())
-            raise LabError(f"Failed to start nginx {self.name}: {words.strip()[-1500:]}")
-        try:
-            with socket.create_connection((self.host, self.tls_port), timeout=1):
-                return True
-        except OSError:
-            return False
 
     def stop(self) -> None:
         if self.process:

@@ -15,7 +15,7 @@ from psycopg2 import OperationalError
 
 from .downloads import Programs
 from .postgres import SUPERUSER, Postgres, give_file
-from .processes import LabError, Process, free_port, spawn, wait_until
+from .processes import LabError, Process, free_port, serve
 
 PACKAGES = ("pgbouncer", "libc-ares2", "libevent-2.1-7")
 
@@ -58,26 +58,20 @@ class PgBouncer:
         lines = ["[databases]", f"* = host={postgres.host} port={postgres.port}", "[pgbouncer]"]
         lines += [f"{key} = {value}" for key, value in settings.items()]
         config = give_file(folder / "pgbouncer.ini", "\n".join(lines) + "\n", postgres.account)
-        env = {"LD_LIBRARY_PATH": libraries} if libraries else {}
-        pooler.process = spawn(
-            [program, config], cwd=folder, log=folder / "server.log", account=postgres.account, env=env
+        pooler.process = serve(
+            f"PgBouncer {name}",
+            [program, config],
+            folder=folder,
+            account=postgres.account,
+            answers=lambda: pooler.connect("pgbouncer").close(),
+            silent=OperationalError,
+            libraries=libraries,
         )
-        wait_until(pooler._answers, f"PgBouncer {name} to start", 15.0)
         return pooler
 
     def _users(self) -> None:
         lines = [f'"{user}" "{secret}"\n' for user, secret in self.postgres.passwords.items()]
         give_file(self.folder / "users.txt", "".join(lines), self.postgres.account)
-
-    def _answers(self) -> bool:
-        if self.process is None or not self.process.alive():
-            words = (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")
-            raise LabError(f"Failed to start PgBouncer {self.name}: {words.strip()[-1500:]}")
-        try:
-            self.connect("pgbouncer").close()
-        except OperationalError:
-            return False
-        return True
 
     def reload(self) -> None:
         """Take up roles made since the start."""

@@ -182,6 +182,41 @@ def spawn(
     return Process(popen.pid, started_at(popen.pid) or -1, popen)
 
 
+def serve(
+    what: str,
+    argv: Sequence[str | Path],
+    *,
+    folder: Path,
+    account: Account | None,
+    answers: Callable[[], object],
+    silent: type[Exception] | tuple[type[Exception], ...] = OSError,
+    libraries: str = "",
+    env: Mapping[str, str] | None = None,
+    seconds: float = 30.0,
+) -> Process:
+    """Start a server in its folder, and return once ``answers`` no longer raises ``silent``."""
+    log = folder / "server.log"
+    env = {**(env or {}), **({"LD_LIBRARY_PATH": libraries} if libraries else {})}
+    process = spawn(argv, cwd=folder, log=log, account=account, env=env)
+
+    def up() -> bool:
+        if not process.alive():
+            words = log.read_text(encoding="utf-8", errors="replace")
+            raise LabError(f"Failed to start {what}: {words.strip()[-1500:]}")
+        try:
+            answers()
+        except silent:
+            return False
+        return True
+
+    try:
+        wait_until(up, f"{what} to start", seconds, every=0.05)
+    except LabError:
+        process.stop()
+        raise
+    return process
+
+
 def run(
     argv: Sequence[str | Path],
     *,

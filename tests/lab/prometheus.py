@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 
 from .downloads import Programs
 from .postgres import give_file, give_folder
-from .processes import Account, LabError, Process, free_port, spawn, wait_until
+from .processes import Account, Process, free_port, serve, wait_until
 from .tls import Certificate
 
 PACKAGES = ("prometheus",)
@@ -105,14 +105,14 @@ class Prometheus:
         )
 
     def start(self) -> None:
-        self.process = spawn(
+        self.process = serve(
+            f"Prometheus {self.name}",
             self.arguments,
-            cwd=self.folder,
-            log=self.folder / "server.log",
+            folder=self.folder,
             account=self.account,
-            env={"LD_LIBRARY_PATH": self.libraries} if self.libraries else {},
+            answers=lambda: self._get("/-/ready"),
+            libraries=self.libraries,
         )
-        wait_until(self._ready, f"Prometheus {self.name} to start", 30.0, every=0.05)
 
     def stop(self) -> None:
         if self.process:
@@ -157,15 +157,6 @@ class Prometheus:
             context = ssl.create_default_context(cafile=str(self.certificate.ca_file))
         with urllib.request.urlopen(request, timeout=5, context=context) as answer:
             return bytes(answer.read())
-
-    def _ready(self) -> bool:
-        if self.process is None or not self.process.alive():
-            words = (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")
-            raise LabError(f"Failed to start Prometheus {self.name}: {words.strip()[-1500:]}")
-        try:
-            return bool(self._get("/-/ready"))
-        except OSError:
-            return False
 
 
 def _bcrypt(password: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from .downloads import Programs
 from .postgres import give_file
-from .processes import Account, LabError, Process, free_port, spawn, wait_until
+from .processes import Account, LabError, Process, free_port, serve
 
 PACKAGES = ("redis-tools", "libatomic1", "libjemalloc2", "liblua5.1-0", "liblzf1", "lua-bitop", "lua-cjson")
 
@@ -52,6 +52,8 @@ class Redis:
             argv = [link]
         else:
             raise LabError(f"Failed to start Redis: no such flavour: {flavour} (valkey, redis)")
+        import redis
+
         server = cls(name, folder, free_port())
         values: dict[str, object] = {
             "bind": server.host,
@@ -65,22 +67,20 @@ class Redis:
         }
         lines = "".join(f"{key} {value}\n" for key, value in (values | dict(settings or {})).items())
         argv.append(give_file(folder / "redis.conf", lines, account))
-        env = {"LD_LIBRARY_PATH": libraries} if libraries else {}
-        server.process = spawn(argv, cwd=folder, log=folder / "server.log", account=account, env=env)
-        wait_until(server._answers, f"Redis {name} to start", 15.0)
+        server.process = serve(
+            f"Redis {name}",
+            argv,
+            folder=folder,
+            account=account,
+            answers=server._ping,
+            silent=redis.ConnectionError,
+            libraries=libraries,
+        )
         return server
 
-    def _answers(self) -> bool:
-        import redis
-
-        if self.process is None or not self.process.alive():
-            words = (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")
-            raise LabError(f"Failed to start Redis {self.name}: {words.strip()[-1500:]}")
-        try:
-            with self.client() as client:
-                return bool(client.ping())
-        except redis.ConnectionError:
-            return False
+    def _ping(self) -> None:
+        with self.client() as client:
+            client.ping()
 
     def client(self, **more: Any) -> Any:
         """A redis.Redis."""

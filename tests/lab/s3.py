@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .processes import LabError, Process, free_port, spawn, wait_until
+from .processes import Process, free_port, serve
 
 _SERVER = Path(__file__).resolve().with_name("s3server.py")
 
@@ -44,27 +44,18 @@ class S3:
     @classmethod
     def create(cls, name: str, folder: Path, bucket: str) -> S3:
         server = cls(name, folder, free_port(), bucket)
-        server.process = spawn(
+        server.process = serve(
+            f"S3 {name}",
             [sys.executable, "-P", _SERVER, str(server.port)],
-            cwd=folder,
-            log=folder / "server.log",
+            folder=folder,
             account=None,
+            answers=lambda: server._control("GET", "requests"),
             env={"PYTHONPATH": os.pathsep.join(place for place in sys.path if place)},
+            seconds=60.0,
         )
-        wait_until(server._answers, f"S3 {name} to start", 60.0)
         server.client().create_bucket(Bucket=bucket)
         server.forget()
         return server
-
-    def _answers(self) -> bool:
-        if self.process is None or not self.process.alive():
-            words = (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")
-            raise LabError(f"Failed to start S3 {self.name}: {words.strip()[-1500:]}")
-        try:
-            self._control("GET", "requests")
-        except (urllib.error.URLError, OSError):
-            return False
-        return True
 
     def _control(self, method: str, what: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()

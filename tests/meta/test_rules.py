@@ -217,7 +217,7 @@ def test_words_that_are_not(line):
         ("except (ValueError, BaseException) as error:\n    print(error)", 1),
         ("except:\n    pass", 1),
         ("except Exception as error:\n    raise ValueError from error", 1),
-        ("except BaseException:\n    tidy()\n    raise", 0),
+        ("except BaseException:\n    tidy()\n    raise", 1),
         ("except ValueError:\n    pass", 0),
     ],
 )

@@ -15,15 +15,14 @@ from ansible_collections.day2.ops.plugins.module_utils._backup.compare import fe
 from ansible_collections.day2.ops.plugins.module_utils._backup.drill import Place
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused
+from ansible_collections.day2.ops.plugins.module_utils._core.given import all_above_zero
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, duration
 
 
 def check_options(params: Mapping[str, Any]) -> None:
     """:class:`BadInput` for a value that cannot be meant."""
-    for name in ("rto", "rpo"):
-        if params[name] is not None and params[name] <= 0:
-            raise BadInput(f"{name}: {params[name]} is too little; give seconds above 0.")
+    all_above_zero(params, "rto", "rpo")
     if params["max_age"] < 0:
         raise BadInput(f"max_age: {params['max_age']} is negative; give 0 or more.")
     if not 1 <= params["jobs"] <= 32:

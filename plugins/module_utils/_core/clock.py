@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
 
@@ -35,6 +35,22 @@ def parse(text: str, option: str = "time") -> datetime:
     if moment is None or moment.tzinfo is None:
         raise BadInput(f"{option}: {text!r} is not a time with a zone; write it like 2026-11-21T02:00:00Z.")
     return moment.astimezone(timezone.utc)
+
+
+def zone(given: object, option: str) -> tzinfo:
+    """A time zone by its IANA name, UTC for none; :class:`BadInput` for one that is not known here."""
+    name = str(given or "UTC")
+    if name.upper() in ("UTC", "Z"):  # known without a time zone database
+        return timezone.utc
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise BadInput(
+            f"{option}: {name!r} is not known here; use a name like Europe/Berlin "
+            f"(where there is no time zone database, install the Python package tzdata)."
+        ) from error
 
 
 def after(moment: datetime, seconds: float) -> datetime:

@@ -40,6 +40,11 @@ class Deadline:
         left = self.left()
         return left is None or seconds <= left
 
+    def cut(self, seconds: float, least: float = 0.05) -> float:
+        """As much of a timeout as there is time for; never nothing, which libraries take for "without end"."""
+        left = self.left()
+        return seconds if left is None else max(least, min(seconds, left))
+
     def came(self) -> Expired:
         """The error that says so."""
         return Expired(f"the deadline {clock.iso(self.end)} has come" if self.end else "the deadline has come")

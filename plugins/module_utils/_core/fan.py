@@ -16,7 +16,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Callable, Sequence, TypeVar
 
-from ansible_collections.day2.ops.plugins.module_utils._core.deadline import Deadline
+from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.threads import Task
 
 TICK_SECONDS = 0.1
@@ -33,14 +33,15 @@ def fan_out(
     *,
     jobs: int,
     limit: Callable[[T], float],
-    deadline: Deadline,
-    look: Callable[[int], object] = lambda done: None,
+    run: Run,
+    what: str,
 ) -> list[R]:
     """``work`` on every item, ``jobs`` at a time; the results in the order of the items.
 
     An item that takes a second longer than its ``limit``, or that the deadline left, gets ``late(item, why)``.
-    ``look``, which may raise, is told several times a second how many are done. What ``work`` raises is raised here.
+    ``what`` the items are is for whoever looks on. Raises :class:`Stopped`, and what ``work`` raises.
     """
+    deadline = run.deadline
     waiting = deque(enumerate(items))
     running: dict[int, float] = {}
     done: queue.Queue[tuple[int, R]] = queue.Queue()
@@ -61,7 +62,8 @@ def fan_out(
     crew = [Task(toil) for _worker in range(min(jobs, len(items)))]
     try:
         while len(found) < len(items) and not deadline.expired():
-            look(len(found))
+            run.live.check()
+            run.live.progress(f"{what}: {len(found)} of {len(items)}", len(found) / len(items))
             with suppress(queue.Empty):
                 index, result = done.get(timeout=TICK_SECONDS)
                 found.setdefault(index, result)

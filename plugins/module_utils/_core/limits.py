@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Mapping, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
@@ -33,6 +34,9 @@ def _number(option: str, value: Any) -> Optional[float]:
     if value is None or value == "":
         return None
     try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"{option}: {value!r} is not a number; give a number, or null to turn it off.") from error
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if math.isnan(number):  # nothing is ever above or below it
+        raise BadInput(f"{option}: {value!r} is not a number; give a number, or null to turn it off.")
+    return number

@@ -11,7 +11,7 @@ a plain ``dict`` that goes into results, the run record and the report as it is.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional, Union
+from typing import Any, Iterable, Mapping, Optional, Union
 
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 
@@ -21,12 +21,28 @@ Check = dict[str, Any]
 Action = dict[str, Any]
 
 CHECK_STATUSES = ("ok", "warn", "crit", "unknown")
+# From good to bad. What nobody could measure is worse than what is to be watched: anything may be behind it.
+RANKS = ("ok", "warn", "unknown", "crit")
 ACTION_STATUSES = ("planned", "done", "skipped", "deferred", "failed")
 RISKS = ("observe", "protect", "maintain", "disrupt")
 CHECK_KEYS = ("check", "subject", "status", "value", "unit", "warn", "crit", "bad", "summary", "advice", "evidence")
 ACTION_KEYS = (
     "action", "subject", "risk", "status", "reason", "error", "started", "ended", "predicted", "before", "after",
 )  # fmt: skip
+
+
+def worst_status(statuses: Iterable[str]) -> str:
+    """The worst status of some checks; ``unknown`` when there are none, or for a word that is not known.
+
+    >>> worst_status(["ok", "unknown", "warn"]), worst_status([])
+    ('unknown', 'unknown')
+    """
+    return RANKS[max(map(rank, statuses), default=rank("unknown"))]
+
+
+def rank(status: str) -> int:
+    """The place of a check's status among all, the better ones first; a word that is not known is ``unknown``."""
+    return RANKS.index(status if status in RANKS else "unknown")
 
 
 def judge(value: Optional[Number], warn: Optional[Number], crit: Optional[Number], bad: Optional[str]) -> str:

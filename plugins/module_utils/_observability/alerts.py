@@ -12,7 +12,12 @@ from typing import Any, Mapping, Optional, Sequence, Union
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused, Unreachable
 from ansible_collections.day2.ops.plugins.module_utils._core.fan import fan_out
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
-from ansible_collections.day2.ops.plugins.module_utils._core.records import CHECK_STATUSES, Check, CheckType
+from ansible_collections.day2.ops.plugins.module_utils._core.records import (
+    CHECK_STATUSES,
+    Check,
+    CheckType,
+    worst_status,
+)
 from ansible_collections.day2.ops.plugins.module_utils._observability.api import Api
 from ansible_collections.day2.ops.plugins.module_utils._observability.service import connection, needs_library
 
@@ -44,15 +49,6 @@ class Alert:
         return self.labels.get("alertname", "")
 
 
-@dataclass(frozen=True)
-class Told:
-    """What the server said: of itself, of the alerts asked for, of the watchdog."""
-
-    status: Mapping[str, Any]
-    alerts: list[Alert]
-    watchdog: list[Alert]
-
-
 def options() -> dict[str, Any]:
     return {
         "filter": {"type": "list", "elements": "str", "default": []},
@@ -73,38 +69,37 @@ def work(run: Run) -> Result:
     given = connection(params, run.deadline)
     api = Api("Alertmanager", "", given)
     [told] = fan_out(
-        lambda asked: _told(api, asked),
+        lambda asked: _told(api, asked, severities),
         [params],
         lambda _asked, why: Unreachable(f"Failed to ask Alertmanager: {why}."),
         jobs=1,
         limit=lambda _asked: 3 * float(given["timeout"]),
-        deadline=run.deadline,
-        look=lambda _done: run.live.check(),
+        run=run,
+        what="Alertmanager",
     )
     if isinstance(told, (Unreachable, Refused)):
         advice = "Look whether Alertmanager is up and can be reached from here: without it nobody is called."
         return {"checks": [REACHABLE(SERVER, None, status="crit", summary=str(told), advice=advice)], "actions": []}
     if isinstance(told, OpsError):
         raise told
-    checks = [reachable(told.status), cluster(told.status, params["expected_peers"])]
-    checks += firing([one for one in told.alerts if one.name != params["watchdog"]], params["by"], severities)
-    if params["watchdog"]:
-        checks.append(watchdog(params["watchdog"], told.watchdog))
-    return {"checks": checks, "actions": []}
+    return {"checks": told, "actions": []}
 
 
-def _told(api: Api, params: Mapping[str, Any]) -> Union[Told, OpsError]:
+def _told(api: Api, params: Mapping[str, Any], severities: Mapping[str, str]) -> Union[list[Check], OpsError]:
+    """The verdicts on what the server says of itself, of the alerts asked for and of the watchdog."""
+    dog = params["watchdog"]
     try:
         status = api.ask(STATUS, {})
-        alerts = ask(api, params["filter"])
-        dog = ask(api, [_named(params["watchdog"])]) if params["watchdog"] else []
-        # Looked into here, where it is known what to say of an answer in another form.
-        reachable(status), cluster(status, None)
+        alerts = [one for one in ask(api, params["filter"]) if one.name != dog]
+        checks = [reachable(status), cluster(status, params["expected_peers"])]
+        checks += firing(alerts, params["by"], severities)
+        if dog:
+            checks.append(watchdog(dog, ask(api, [_named(dog)])))
     except OpsError as error:
         return error
     except (KeyError, TypeError, AttributeError, ValueError):
         return api.another()
-    return Told(status, alerts, dog)
+    return checks
 
 
 def severities_of(given: Mapping[str, Any]) -> dict[str, str]:
@@ -182,7 +177,7 @@ def _group(name: str, alerts: Sequence[Alert], severities: Mapping[str, str]) ->
     count = Counter(one.state for one in alerts)
     active = [one for one in alerts if one.state == "firing"]
     statuses = {severities.get(one.labels.get("severity", ""), "warn") for one in active}
-    worst = next((status for status in ("crit", "warn", "unknown") if status in statuses), "ok")
+    worst = worst_status(statuses or ("ok",))
     names = Counter(one.name for one in active)
     told = ", ".join(name for name, _times in names.most_common(MOST_NAMES))
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""

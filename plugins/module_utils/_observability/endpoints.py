@@ -15,6 +15,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused, Unreachable
 from ansible_collections.day2.ops.plugins.module_utils._core.fan import fan_out
+from ansible_collections.day2.ops.plugins.module_utils._core.given import each_once
 from ansible_collections.day2.ops.plugins.module_utils._core.limits import Limits, complete
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
@@ -102,11 +103,7 @@ def endpoints_of(params: Mapping[str, Any]) -> list[Endpoint]:
     if not 1 <= params["jobs"] <= MOST_JOBS:
         raise BadInput(f"jobs: {params['jobs']} is out of range; give 1 to {MOST_JOBS}.")
     found = [_endpoint(one, f"endpoints[{number}]", limits) for number, one in enumerate(params["endpoints"])]
-    names: set[str] = set()
-    for each in found:
-        if each.name in names:
-            raise BadInput(f"{each.option}.name: {each.name!r} is there twice; give each endpoint a name of its own.")
-        names.add(each.name)
+    each_once((f"{one.option}.name", one.name) for one in found)
     return found
 
 
@@ -146,21 +143,15 @@ def work(run: Run) -> Result:
         jobs=run.params["jobs"],
         # Each request has its own end, but for what the library does not bound: names, and headers that drip.
         limit=lambda one: one.params["timeout"] * (one.params["samples"] + 1),
-        deadline=run.deadline,
-        look=partial(_look, run, len(wanted)),
+        run=run,
+        what="endpoints",
     )
     found = [check for one, visit in zip(wanted, visits) for check in _checks(one, visit)]
     return {"checks": found, "actions": []}
 
 
-def _look(run: Run, all_of_them: int, done: int) -> None:
-    run.live.check()
-    run.live.progress(f"endpoints: {done} of {all_of_them}", done / all_of_them if all_of_them else None)
-
-
 def _visited(run: Run, one: Endpoint) -> Visit:
-    left = run.deadline.left()
-    timeout = one.params["timeout"] if left is None else max(0.05, min(one.params["timeout"], left))
+    timeout = run.deadline.cut(one.params["timeout"])
     service = Service(one.name, one.option, {**one.params, "timeout": timeout}, page=True)
     headers = {
         str(name): str(value) for name, value in {**one.params["headers"], **one.params["secret_headers"]}.items()

@@ -13,6 +13,7 @@ from typing import Any, Mapping, Optional, Sequence, Union
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.fan import fan_out
+from ansible_collections.day2.ops.plugins.module_utils._core.given import above_zero, each_once
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check, CheckType, judge
 from ansible_collections.day2.ops.plugins.module_utils._observability import series
@@ -71,13 +72,7 @@ def query_options() -> dict[str, Any]:
 def queries_of(given: Sequence[Mapping[str, Any]], now: float) -> list[Query]:
     """The queries of option ``queries``; :class:`BadInput` names a mistake. Pure."""
     found = [_query(one, f"queries[{number}]", now) for number, one in enumerate(given)]
-    names: set[str] = set()
-    for one in found:
-        if one.name in names:
-            raise BadInput(
-                f"{one.option}.name: {one.name!r} is taken by another query; give each one a name of its own."
-            )
-        names.add(one.name)
+    each_once((f"{one.option}.name", one.name) for one in found)
     return found
 
 
@@ -115,8 +110,7 @@ def work(run: Run) -> Result:
     """The work of module ``prometheus_info``."""
     params = run.params
     wanted = queries_of(params["queries"], time.time())
-    if params["jobs"] < 1:
-        raise BadInput(f"jobs: {params['jobs']} is too little; give 1 or more.")
+    above_zero("jobs", params["jobs"])
     needs_library()
     given = connection(params, run.deadline)
     server = Prometheus(given, "")
@@ -127,19 +121,14 @@ def work(run: Run) -> Result:
         jobs=params["jobs"],
         # A long range is asked for in parts, one after the other.
         limit=lambda one: given["timeout"] * (len(one.span.parts()) if one.span else 1),
-        deadline=run.deadline,
-        look=lambda done: _look(run, done, len(wanted)),
+        run=run,
+        what="queries",
     )
     checks = [check for one, told in zip(wanted, answers) for check in checks_of(one, told)]
     for told in answers:
         if isinstance(told, BadInput):
             raise BadInput(str(told), checks=checks)
     return {"checks": checks, "actions": []}
-
-
-def _look(run: Run, done: int, all_of_them: int) -> None:
-    run.live.check()
-    run.live.progress(f"asking Prometheus: {done} of {all_of_them}", done / all_of_them if all_of_them else None)
 
 
 def _asked(server: Prometheus, one: Query) -> Union[series.Found, OpsError]:

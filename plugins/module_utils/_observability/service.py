@@ -21,6 +21,7 @@ from urllib.parse import urljoin, urlsplit
 
 from ansible_collections.day2.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused, Unreachable
+from ansible_collections.day2.ops.plugins.module_utils._core.given import above_zero
 from ansible_collections.day2.ops.plugins.module_utils._core.module import missing_library
 from ansible_collections.day2.ops.plugins.module_utils._core.trust import trusted_file
 
@@ -55,8 +56,8 @@ def connection_options() -> dict[str, Any]:
 
 def connection(params: Mapping[str, Any], deadline: Optional[Deadline] = None) -> dict[str, Any]:
     """The options of :func:`connection_options` as those of :func:`http_options`, cut to the time that is left."""
-    timeout, left = params["request_timeout"], deadline.left() if deadline else None
-    return {**params, "timeout": timeout if left is None else min(timeout, max(0.05, left))}
+    timeout = params["request_timeout"]
+    return {**params, "timeout": deadline.cut(timeout) if deadline else timeout}
 
 
 def http_constraints() -> dict[str, Any]:
@@ -254,8 +255,7 @@ def _checked(named: Any, params: Mapping[str, Any], page: bool) -> str:
     secret = params.get("token") or params.get("password") or params.get("secret_headers")
     if secret and parts.scheme == "http" and not _loopback(host):
         raise BadInput(f"{named('url')}: a secret would travel in plain text to {host}; give an https address.")
-    if params["timeout"] <= 0:
-        raise BadInput(f"{named('timeout')}: {params['timeout']:g} is too little; give a number of seconds above 0.")
+    above_zero(named("timeout"), params["timeout"], "a number of seconds")
     for file in ("ca_cert", "client_cert", "client_key"):
         if params.get(file) and not os.path.isfile(params[file]):
             raise BadInput(f"{named(file)}: there is no file {params[file]}; give the path of a readable file.")

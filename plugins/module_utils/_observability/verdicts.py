@@ -11,12 +11,12 @@ from typing import Any, Mapping, Sequence, Union
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.limits import Limits
-from ansible_collections.day2.ops.plugins.module_utils._core.records import Check, CheckType
+from ansible_collections.day2.ops.plugins.module_utils._core.records import Check, CheckType, rank
 from ansible_collections.day2.ops.plugins.module_utils._observability import assertions
 from ansible_collections.day2.ops.plugins.module_utils._observability.series import percentile
 from ansible_collections.day2.ops.plugins.module_utils._observability.service import Answer, without_query
 from ansible_collections.day2.ops.plugins.module_utils._tls import checks as certificates
-from ansible_collections.day2.ops.plugins.module_utils._tls.checks import ORDER, Known
+from ansible_collections.day2.ops.plugins.module_utils._tls.checks import Known
 
 # `latency` is the 95th percentile in seconds, `certificate` the days left.
 DEFAULTS: Limits = {"latency": {"warn": 0.2, "crit": 1.0}, "certificate": {"warn": 30, "crit": 14}}
@@ -113,7 +113,7 @@ def certificate(subject: str, told: Union[Known, OpsError], wanted: str, limits:
         return CERTIFICATE(subject, None, summary=f"It is not known. {told}")
     found = certificates.checks(subject, told, [wanted], {**certificates.DEFAULTS, "days": levels}, now)
     days = found[0]
-    worst = max(found, key=lambda check: ORDER.index(check["status"]))
+    worst = max(found, key=lambda check: rank(check["status"]))
     others = "" if worst is days else f" {days['summary']}"
     return CERTIFICATE(
         subject,

@@ -10,7 +10,7 @@ and whatever waits for the thread goes on looking at signals, the controller and
 from __future__ import annotations
 
 import io
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, Callable, Iterable, Mapping, Optional, TypeVar
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
@@ -71,11 +71,12 @@ class Copier:
         """COPY ... TO STDOUT: ``write`` gets the bytes in pieces, not ending with rows."""
         sink = _Sink(write)
         with io.BufferedWriter(sink, PIECE) as file:
+            whole = False
             try:
                 self._do(lambda cursor: cursor.copy_expert(statement, file))
-            except BaseException:
-                sink.dead = True
-                raise
+                whole = True
+            finally:
+                sink.dead = not whole
 
     def into(self, statement: Any, pieces: Iterable[bytes]) -> None:
         """COPY ... FROM STDIN of the bytes in ``pieces``."""
@@ -108,11 +109,11 @@ class Copier:
             self._run.deadline.check()
             look()
 
-        try:
-            return Task(work).result(tick)
-        except BaseException:
-            self.stop()
-            raise
+        with ExitStack() as stack:
+            stack.callback(self.stop)
+            result = Task(work).result(tick)
+            stack.pop_all()
+        return result
 
     def stop(self) -> None:
         """End the server process, whatever it is at. Its thread then sees a lost connection."""

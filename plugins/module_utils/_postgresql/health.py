@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import Any, Callable, Mapping, Optional
+from typing import Callable
 
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Unreachable
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import Unreachable
+from ansible_collections.day2.ops.plugins.module_utils._core.limits import Limits, complete
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check, CheckType
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import (
@@ -27,26 +28,25 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql import (
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote
 
-Limits = Mapping[str, Mapping[str, Optional[float]]]
 MODULE = "postgresql_health_info"
 # Per check: warn and crit. Seconds, bytes, counts, and ratios of 1.
-THRESHOLDS: dict[str, tuple[Optional[float], Optional[float]]] = {
-    "blocked_sessions": (5, 20),
-    "cache_hits": (0.9, None),
-    "connections": (0.8, 0.95),
-    "dead_rows": (0.2, 0.5),
-    "disk": (0.7, 0.9),
-    "idle_in_transaction": (300, 3600),
-    "index_bloat": (0.5, None),
-    "invalid_indexes": (1, None),
-    "long_transaction": (3600, 14400),
-    "mxid_age": (0.25, 0.5),
-    "prepared_transaction": (300, 3600),
-    "replication_lag": (30, 300),
-    "replication_lag_bytes": (100 << 20, 1 << 30),
-    "settings": (1, None),
-    "slot_retained_bytes": (5 << 30, 50 << 30),
-    "xid_age": (0.25, 0.5),
+THRESHOLDS: Limits = {
+    "blocked_sessions": {"warn": 5, "crit": 20},
+    "cache_hits": {"warn": 0.9, "crit": None},
+    "connections": {"warn": 0.8, "crit": 0.95},
+    "dead_rows": {"warn": 0.2, "crit": 0.5},
+    "disk": {"warn": 0.7, "crit": 0.9},
+    "idle_in_transaction": {"warn": 300, "crit": 3600},
+    "index_bloat": {"warn": 0.5, "crit": None},
+    "invalid_indexes": {"warn": 1, "crit": None},
+    "long_transaction": {"warn": 3600, "crit": 14400},
+    "mxid_age": {"warn": 0.25, "crit": 0.5},
+    "prepared_transaction": {"warn": 300, "crit": 3600},
+    "replication_lag": {"warn": 30, "crit": 300},
+    "replication_lag_bytes": {"warn": 100 << 20, "crit": 1 << 30},
+    "settings": {"warn": 1, "crit": None},
+    "slot_retained_bytes": {"warn": 5 << 30, "crit": 50 << 30},
+    "xid_age": {"warn": 0.25, "crit": 0.5},
 }
 Probe = Callable[[Session, Run, Limits], list[Check]]
 # What is read, and the check that becomes unknown when it may not be read.
@@ -74,25 +74,9 @@ def health_spec() -> ArgumentSpec:
     )
 
 
-def limits_of(given: Mapping[str, Any]) -> Limits:
-    """The default thresholds with those given laid over them; :class:`BadInput` names what is unknown. Pure."""
-    limits = {name: {"warn": warn, "crit": crit} for name, (warn, crit) in THRESHOLDS.items()}
-    for name, values in given.items():
-        if name not in limits:
-            raise BadInput(f"thresholds: there is no check {name!r}; there are {', '.join(sorted(limits))}.")
-        if not isinstance(values, Mapping) or not set(values) <= {"warn", "crit"}:
-            raise BadInput(f"thresholds: {name} needs warn, crit or both, such as {{warn: 0.8, crit: 0.95}}.")
-        for level, value in values.items():
-            try:
-                limits[name][level] = None if value is None else float(value)
-            except (TypeError, ValueError):
-                raise BadInput(f"thresholds: {name}.{level} is {value!r}; give a number.") from None
-    return limits
-
-
 def health(run: Run) -> Result:
     """The work of module ``postgresql_health_info``."""
-    limits = limits_of(run.params["thresholds"])
+    limits = complete(run.params["thresholds"], THRESHOLDS)
     began = time.monotonic()
     try:
         session = connect(run, "health")

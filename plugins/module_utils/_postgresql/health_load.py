@@ -5,16 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
-
+from ansible_collections.day2.ops.plugins.module_utils._core.limits import Limits
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import types
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count, duration, size
-
-Limits = Mapping[str, Mapping[str, Any]]
 
 _CONNECTIONS = """
 SELECT count(*) AS used, current_setting('max_connections')::int AS maximum, current_user AS role,

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional
+from typing import Any, Optional
 
+from ansible_collections.day2.ops.plugins.module_utils._core.limits import Limits
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import needs, read, trouble, types
@@ -15,7 +16,6 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Index, Table
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, percent, size
 
-Limits = Mapping[str, Mapping[str, Any]]
 # At this age the server refuses to write: half of the 32-bit circle, less a margin.
 WRAPAROUND = 2_146_483_648
 # Fewer dead rows than this are nobody's trouble, whatever their share.

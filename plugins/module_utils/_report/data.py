@@ -18,8 +18,32 @@ from ansible_collections.day2.ops.plugins.module_utils._report.model import Chan
 SCHEMA = "day2.ops/report/1"
 
 
-def verdicts(report: Report) -> dict[str, Any]:
-    """Health and changes in a few numbers: what every form of the result says of them."""
+def head(report: Report) -> dict[str, Any]:
+    """What every form of the result begins with."""
+    return {
+        "run_id": report.run_id,
+        "playbook": report.playbook,
+        "check_mode": report.check_mode,
+        "status": report.status,
+        "headline": words.headline(report),
+        "counts": {"checks": report.check_counts, "actions": report.action_counts},
+        **_judged(report),
+    }
+
+
+def details(report: Report) -> dict[str, Any]:
+    """What every file tells besides; what AWX keeps has no room for it."""
+    return {
+        "fail_on": report.fail_on,
+        "started": report.started,
+        "ended": report.ended,
+        "not_included": list(report.not_included),
+        "notes": list(report.notes),
+    }
+
+
+def _judged(report: Report) -> dict[str, Any]:
+    """Health and changes in a few numbers."""
     known = report.health
     compared = any(target.past.compared_with for target in report.targets)
     return {
@@ -48,22 +72,12 @@ def render(report: Report) -> str:
 def content(report: Report) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
-        "run_id": report.run_id,
-        "playbook": report.playbook,
-        "check_mode": report.check_mode,
-        "status": report.status,
-        "fail_on": report.fail_on,
-        "headline": words.headline(report),
-        "started": report.started,
-        "ended": report.ended,
+        **head(report),
+        **details(report),
         "generated": report.generated,
-        "counts": {"checks": report.check_counts, "actions": report.action_counts},
-        **verdicts(report),
         "units": dict(report.health.worst) if report.health else {},
         "compared": words.compared(report),
         "facts": [{"label": fact.label, "value": fact.value} for fact in report.facts],
-        "not_included": list(report.not_included),
-        "notes": list(report.notes),
         "targets": [_target(target) for target in report.targets],
     }
 

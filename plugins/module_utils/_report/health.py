@@ -9,24 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Optional
 
+from ansible_collections.day2.ops.plugins.module_utils._core.records import rank, worst_status
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Health, Problem, Target
 
 # Worst last. What is not known is no better than it would be if it were bad, and no worse than what is known to be.
-RANKS = ("ok", "warn", "unknown", "crit")
 HEALTHY_PERCENT = 95
 DEGRADED_PERCENT = 80
 # These say that the run knows less of a target than it was to find out.
 _BLIND = frozenset(("failed", "bad_input", "unreachable", "no_result", "interrupted"))
-
-
-def worst_check(statuses: Iterable[str]) -> str:
-    """The worst of some checks; ``unknown`` when there are none, or for a word that is not known.
-
-    >>> worst_check(["ok", "unknown", "warn"]), worst_check([])
-    ('unknown', 'unknown')
-    """
-    ranked = [status if status in RANKS else "unknown" for status in statuses]
-    return max(ranked, key=RANKS.index, default="unknown")
 
 
 def overall(worst: Mapping[str, str]) -> str:
@@ -52,14 +42,14 @@ def health_of(targets: Iterable[Target]) -> Optional[Health]:
         named, looked = named or bool(target.service), looked or bool(target.checks)
     if not looked:
         return None
-    worst = {unit: worst_check(statuses) for unit, statuses in units.items()}
-    worst = dict(sorted(worst.items(), key=lambda one: (-RANKS.index(one[1]), one[0])))
+    worst = {unit: worst_status(statuses) for unit, statuses in units.items()}
+    worst = dict(sorted(worst.items(), key=lambda one: (-rank(one[1]), one[0])))
     return Health(overall(worst), worst, "service" if named else "target")
 
 
 def _worst(target: Target) -> str:
     statuses = [check.last["status"] for check in target.checks]
-    return worst_check([*statuses, "unknown"] if any(map(_blind, target.problems)) else statuses)
+    return worst_status([*statuses, "unknown"] if any(map(_blind, target.problems)) else statuses)
 
 
 def _blind(problem: Problem) -> bool:

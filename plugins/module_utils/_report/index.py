@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 from urllib.parse import quote
 
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import StoreError
 from ansible_collections.day2.ops.plugins.module_utils._report import units, words
 from ansible_collections.day2.ops.plugins.module_utils._report.model import STATUSES, Report, worst
 from ansible_collections.day2.ops.plugins.module_utils._report.past import playbook_key
@@ -54,6 +55,13 @@ def entry_of(report: Report, page: Optional[str]) -> Entry:
         "page": page,
         "targets": {target.target: target.status for target in report.targets},
     }
+
+
+def with_run(known: Optional[Mapping[str, Any]], entry: Entry, where: str) -> dict[str, Any]:
+    """The object in the store with a run; :class:`StoreError` for what this version does not know."""
+    if known and known.get("schema") != SCHEMA:
+        raise StoreError(f"Failed to read {where}: this version does not understand it.")
+    return {"schema": SCHEMA, "runs": with_entry(known["runs"] if known else [], entry)}
 
 
 def with_entry(known: Sequence[Entry], entry: Entry) -> list[Entry]:

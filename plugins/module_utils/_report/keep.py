@@ -11,13 +11,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Optional, TypeVar
+from typing import Optional, TypeVar
 
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError, StoreConflict, StoreError
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
 from ansible_collections.day2.ops.plugins.module_utils._report import index, past
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Past, Report, Target
-from ansible_collections.day2.ops.plugins.module_utils._store.base import Store, find, from_json
-from ansible_collections.day2.ops.plugins.module_utils._store.history import TRIES, change_history, read_history
+from ansible_collections.day2.ops.plugins.module_utils._store.base import Store, change_json
+from ansible_collections.day2.ops.plugins.module_utils._store.history import change_history, read_history
 from ansible_collections.day2.ops.plugins.module_utils._store.lease import target_name
 
 # A store in S3 answers in tens of milliseconds, and a run may have hundreds of targets.
@@ -88,28 +88,8 @@ def keep_page(store: Store, report: Report, page: Optional[str]) -> None:
         with open(page, "rb") as made:
             store.put(key, made.read())
     entry = index.entry_of(report, key)
-    entries = _change_index(store, lambda known: index.with_entry(known, entry))
-    store.put(index.PAGE, index.render(entries).encode())
-
-
-def _change_index(store: Store, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    for _try in range(TRIES):
-        got = find(store, index.KEY)
-        empty: dict[str, Any] = {"schema": index.SCHEMA, "runs": []}
-        known = from_json(got.data, f"{store.location}/{index.KEY}") if got else empty
-        if known.get("schema") != index.SCHEMA:
-            raise StoreError(f"Failed to read {store.location}/{index.KEY}: this version does not understand it.")
-        entries = change(known["runs"])
-        data = json.dumps({"schema": index.SCHEMA, "runs": entries}, separators=(",", ":")).encode() + b"\n"
-        try:
-            if got is None:
-                store.put(index.KEY, data, if_none_match=True)
-            else:
-                store.put(index.KEY, data, if_match=got.etag)
-        except StoreConflict:
-            continue
-        return entries
-    raise StoreError(f"Failed to write {store.location}/{index.KEY}: it changes under our hands.")
+    known = change_json(store, index.KEY, lambda old: index.with_run(old, entry, f"{store.location}/{index.KEY}"))
+    store.put(index.PAGE, index.render(known["runs"]).encode())
 
 
 def _began(report: Report, target: Target) -> str:

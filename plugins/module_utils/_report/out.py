@@ -46,16 +46,8 @@ def result(report: Report, links: Mapping[str, str]) -> dict[str, Any]:
     """The content of ``result.json``."""
     return {
         "schema": SCHEMA,
-        "run_id": report.run_id,
-        "playbook": report.playbook,
-        "check_mode": report.check_mode,
-        "status": report.status,
-        "fail_on": report.fail_on,
-        "headline": words.headline(report),
-        "started": report.started,
-        "ended": report.ended,
-        "counts": {"checks": report.check_counts, "actions": report.action_counts},
-        **data.verdicts(report),
+        **data.head(report),
+        **data.details(report),
         "targets": {
             target.host: {
                 "target": target.target,
@@ -67,25 +59,12 @@ def result(report: Report, links: Mapping[str, str]) -> dict[str, Any]:
             for target in report.targets
         },
         "links": dict(links),
-        "not_included": list(report.not_included),
-        "notes": list(report.notes),
     }
 
 
 def ops_result(report: Report, links: Mapping[str, str]) -> dict[str, Any]:
     """The same in less than 10 kB: of many targets the worst are named, and ``targets_left_out`` counts the others."""
-    small: dict[str, Any] = {
-        "run_id": report.run_id,
-        "playbook": report.playbook,
-        "check_mode": report.check_mode,
-        "status": report.status,
-        "headline": words.headline(report),
-        "counts": {"checks": report.check_counts, "actions": report.action_counts},
-        **data.verdicts(report),
-        "links": dict(links),
-        "targets": {},
-        "targets_left_out": 0,
-    }
+    small = {**data.head(report), "links": dict(links), "targets": {}, "targets_left_out": 0}
     room = MOST_BYTES - len(json.dumps(small))
     for target in report.targets:
         room -= len(json.dumps({target.host: target.status})) + 2

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
-from ansible_collections.day2.ops.plugins.module_utils._report.health import RANKS
+from ansible_collections.day2.ops.plugins.module_utils._core.records import rank
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Change, Measured, Past, Target, key_of
 
 MOST_POINTS = 400
@@ -30,7 +30,6 @@ _STEPS = ((400, 2000), (200, 2000), (100, 1000), (40, 500), (10, 200), (0, 50), 
 NO_STORE = "There is no store, so there is nothing to compare with."
 FIRST = "This is the first run of this playbook here that is remembered."
 LATER = "A later run of this playbook has been here since."
-_EMPTY: dict[str, Any] = {"throughput": {}, "deferred": {}, "raised": {}, "bytes_per_row": {}, "outcomes": []}
 
 Seen = dict[str, Any]
 
@@ -76,7 +75,7 @@ def remembered(old: Mapping[str, Any], target: Target, playbook: str, run_id: st
     trends = {key: {"points": [list(point) for point in points]} for key, points in _trends(old, target, at).items()}
     newest = sorted(trends.items(), key=lambda one: one[1]["points"][-1][0])[-MOST_SERIES:]
     wrote = {"run_id": run_id, "updated": at} if at >= str(old.get("updated") or "") else {}
-    return _fit({**_EMPTY, **old, **wrote, "checks": dict(kept), "trends": dict(newest)})
+    return _fit({**old, **wrote, "checks": dict(kept), "trends": dict(newest)})
 
 
 def _baseline(
@@ -117,11 +116,7 @@ def _direction(was: str, now: str) -> str:
     """``worse``, ``better`` or nothing. To lose sight of something is never better, whatever it was."""
     if was == now:
         return ""
-    return "worse" if now == "unknown" or _rank(now) > _rank(was) else "better"
-
-
-def _rank(status: str) -> int:
-    return RANKS.index(status) if status in RANKS else RANKS.index("unknown")
+    return "worse" if now == "unknown" or rank(now) > rank(was) else "better"
 
 
 def _since(was: Optional[Seen], status: str, at: str) -> str:
@@ -137,7 +132,7 @@ def _snapshot(known: Optional[Mapping[str, Any]], target: Target, run_id: str, a
             "value": _finite(one.last["value"]),
             "since": _since(then.get(key_of(one.last)), one.last["status"], at),
         }
-        for one in sorted(target.checks, key=lambda one: -_rank(one.last["status"]))[:MOST_CHECKS]
+        for one in sorted(target.checks, key=lambda one: -rank(one.last["status"]))[:MOST_CHECKS]
     }
     if target.problems:  # what was not reached this time is not gone
         last = {**then, **last}
@@ -188,7 +183,7 @@ def _fit(history: dict[str, Any]) -> dict[str, Any]:
 def _less(snapshot: dict[str, Any], most: int) -> dict[str, Any]:
     if max(len(snapshot["last"]), len(snapshot["before"])) <= most:
         return snapshot
-    worst_first = sorted(snapshot["last"].items(), key=lambda one: -_rank(one[1]["status"]))
+    worst_first = sorted(snapshot["last"].items(), key=lambda one: -rank(one[1]["status"]))
     last = dict(worst_first[:most])
     left_out = snapshot["left_out"] + len(snapshot["last"]) - len(last)
     before = {key: seen for key, seen in snapshot["before"].items() if key in last}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._report.health import RANKS
+from ansible_collections.day2.ops.plugins.module_utils._core.records import rank
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Check, Report, Target, key_of
 
 LEAST_POINTS = 3
@@ -45,13 +45,9 @@ def worth_showing(report: Report, most: int) -> tuple[list[Trend], int]:
             points = target.past.trends.get(key_of(one.last), ())
             if len(points) >= LEAST_POINTS:
                 found.append(Trend(target, one.last, tuple(points)))
-    found.sort(key=lambda trend: (-_rank(trend.check), -_movement(trend.points)))
-    shown = [trend for trend in found if _rank(trend.check) or _movement(trend.points) > _STILL][:most]
+    found.sort(key=lambda trend: (-rank(trend.check["status"]), -_movement(trend.points)))
+    shown = [trend for trend in found if rank(trend.check["status"]) or _movement(trend.points) > _STILL][:most]
     return shown, len(found) - len(shown)
-
-
-def _rank(check: Check) -> int:
-    return RANKS.index(check["status"]) if check["status"] in RANKS else 0
 
 
 def _movement(points: Points) -> float:

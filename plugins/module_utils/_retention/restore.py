@@ -13,6 +13,7 @@ from typing import Any, Mapping, Optional, Sequence
 from ansible_collections.day2.ops.plugins.module_utils._core import records
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused
+from ansible_collections.day2.ops.plugins.module_utils._core.given import all_above_zero
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import settle
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import preflight, trouble
@@ -85,8 +86,7 @@ def restore(run: Run) -> Result:
 
 
 def _restore(run: Run, known: Known, stack: contextlib.ExitStack) -> None:
-    if run.params["lock_timeout"] <= 0:
-        raise BadInput(f"lock_timeout: {run.params['lock_timeout']} is too little; give a number above 0.")
+    all_above_zero(run.params, "lock_timeout")
     store = open_store(run.params, read_only=True, deadline=run.deadline)
     control = stack.enter_context(contextlib.closing(connect(run, "watch")))
     server, known.checks = preflight.preflight(run, control, MODULE)

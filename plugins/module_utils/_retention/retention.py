@@ -13,6 +13,7 @@ from ansible_collections.day2.ops.plugins.module_utils._backup import codec
 from ansible_collections.day2.ops.plugins.module_utils._core import records
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError
+from ansible_collections.day2.ops.plugins.module_utils._core.given import all_above_zero
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import approved, settle
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import preflight
@@ -88,9 +89,7 @@ def _check(run: Run, policies: Sequence[Policy]) -> list[Any]:
     """The keys to encrypt to; :class:`BadInput` for options that cannot be meant, alone or together."""
     params = run.params
     check_slots(params)
-    for name in ("batch_rows", "batch_seconds"):
-        if params[name] <= 0:
-            raise BadInput(f"{name}: {params[name]} is too little; give a number above 0.")
+    all_above_zero(params, "batch_rows", "batch_seconds")
     if not SMALLEST <= params["chunk_bytes"] <= LARGEST:
         raise BadInput(
             f"chunk_bytes: {params['chunk_bytes']} will not do; give a number from {SMALLEST} (16 MiB) to {LARGEST} "

@@ -28,6 +28,8 @@ GET_LIMIT = 1 * MIB
 CHUNK = 1 * MIB
 MANIFEST = "manifest.json"
 MANIFEST_LIMIT = 64 * MIB
+# How often another's change is waited out: those who write the same object at the same time are few.
+TRIES = 5
 Data = Union[bytes, Iterable[bytes]]
 
 
@@ -156,6 +158,29 @@ def find(store: Store, key: str) -> Optional[Got]:
         return store.get(key)
     except StoreMissing:
         return None
+
+
+def change_json(
+    store: Store, key: str, change: Callable[[Optional[dict[str, Any]]], Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """Write what ``change`` makes of a JSON object, None where there is none; the object as written.
+
+    When somebody else wrote meanwhile ``change`` is asked again, with what is there then.
+    """
+    for _try in range(TRIES):
+        got = find(store, key)
+        value = change(from_json(got.data, f"{store.location}/{key}") if got else None)
+        # Without indentation: such objects hold many small points, and what is read back is 1 MiB at most.
+        data = json.dumps(value, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+        try:
+            if got is None:
+                store.put(key, data, if_none_match=True)
+            else:
+                store.put(key, data, if_match=got.etag)
+        except StoreConflict:
+            continue
+        return value
+    raise StoreError(f"Failed to write {store.location}/{key}: it changes under our hands.")
 
 
 def write_set(

@@ -9,13 +9,12 @@ Its schema is ``docs/schemas/history-1.json``. Keys that this version does not k
 
 from __future__ import annotations
 
-import json
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Mapping, Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import StoreConflict, StoreError
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import StoreError
 from ansible_collections.day2.ops.plugins.module_utils._store.base import (
-    Got,
     Store,
+    change_json,
     check_key,
     find,
     from_json,
@@ -26,8 +25,8 @@ PREFIX = "v1/history/"
 SCHEMA = "day2.ops/history/1"
 # What the report alone reads, and no plan: it may be large.
 FOR_REPORTS = ("checks", "trends")
-# Two runs on one target exclude each other; those without a lease may still meet here.
-TRIES = 5
+# What the schema asks of every history.
+_EMPTY: dict[str, Any] = {"throughput": {}, "deferred": {}, "raised": {}, "bytes_per_row": {}, "outcomes": []}
 
 
 def history_key(target: str) -> str:
@@ -37,34 +36,24 @@ def history_key(target: str) -> str:
 def read_history(store: Store, target: str) -> dict[str, Any]:
     """What is known of a target, empty when nothing is; :class:`StoreError` for what this version cannot read."""
     key = history_key(target)
-    return _value(store, key, find(store, key))
+    got = find(store, key)
+    return _known(store, key, from_json(got.data, f"{store.location}/{key}") if got else None)
 
 
-def change_history(store: Store, target: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+def change_history(store: Store, target: str, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
     """Write what ``change`` makes of the history, unless somebody else wrote meanwhile: then it is asked again."""
     key = history_key(target)
-    for _try in range(TRIES):
-        got = find(store, key)
-        value = {**change(_value(store, key, got)), "schema": SCHEMA, "target": target}
-        # Without indentation: it holds many small points, and what is read back is 1 MiB at most.
-        data = json.dumps(value, sort_keys=True, separators=(",", ":")).encode() + b"\n"
-        try:
-            if got is None:
-                store.put(key, data, if_none_match=True)
-            else:
-                store.put(key, data, if_match=got.etag)
-        except StoreConflict:
-            continue
-        return value
-    raise StoreError(f"Failed to write {store.location}/{key}: it changes under our hands.")
+    change_json(store, key, lambda old: document(target, change(_known(store, key, old))))
 
 
-def _value(store: Store, key: str, got: Optional[Got]) -> dict[str, Any]:
-    if got is None:
-        return {}
-    value = from_json(got.data, f"{store.location}/{key}")
-    if value.get("schema") != SCHEMA:
+def document(target: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    """The object as its schema wants it."""
+    return {**_EMPTY, **value, "schema": SCHEMA, "target": target}
+
+
+def _known(store: Store, key: str, value: Optional[dict[str, Any]]) -> dict[str, Any]:
+    if value and value.get("schema") != SCHEMA:
         raise StoreError(
             f"Failed to read {store.location}/{key}: this is not a history that this version understands; move it away."
         )
-    return value
+    return value or {}

@@ -15,6 +15,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.fan import fan_out
+from ansible_collections.day2.ops.plugins.module_utils._core.given import above_zero, each_once
 from ansible_collections.day2.ops.plugins.module_utils._core.limits import Limits, complete
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
@@ -77,18 +78,12 @@ def certificate_spec() -> ArgumentSpec:
 def wanted_of(params: Mapping[str, Any]) -> list[Wanted]:
     """The certificates that the options ask for; :class:`BadInput` names a mistake."""
     limits = complete(params["thresholds"], checks.DEFAULTS)
-    timeout = params["connect_timeout"]
-    if timeout <= 0:
-        raise BadInput(f"connect_timeout: {timeout:g} is too little; give a number of seconds above 0.")
+    above_zero("connect_timeout", params["connect_timeout"], "a number of seconds")
     if not 1 <= params["jobs"] <= MOST_JOBS:
         raise BadInput(f"jobs: {params['jobs']} is out of range; give 1 to {MOST_JOBS}.")
     given = params["certificates"]
     found = [_wanted(one, f"certificates[{number}]", params, limits) for number, one in enumerate(given)]
-    names: set[str] = set()
-    for number, each in enumerate(found):
-        if each.name in names:
-            raise BadInput(f"certificates[{number}].name: {each.name!r} is there twice; give each one its own name.")
-        names.add(each.name)
+    each_once((f"certificates[{number}].name", one.name) for number, one in enumerate(found))
     return found
 
 
@@ -145,15 +140,10 @@ def work(run: Run) -> Result:
         jobs=params["jobs"],
         # Its own end comes first, but for what no library bounds, such as the resolution of a name.
         limit=lambda _one: float(params["connect_timeout"]),
-        deadline=run.deadline,
-        look=partial(_look, run, len(wanted)),
+        run=run,
+        what="certificates",
     )
     return {"checks": [check for each in found for check in each], "actions": []}
-
-
-def _look(run: Run, all_of_them: int, done: int) -> None:
-    run.live.check()
-    run.live.progress(f"certificates: {done} of {all_of_them}", done / all_of_them if all_of_them else None)
 
 
 def _late(one: Wanted, why: str) -> list[Check]:
@@ -161,9 +151,7 @@ def _late(one: Wanted, why: str) -> list[Check]:
 
 
 def _examined(run: Run, timeout: float, one: Wanted) -> list[Check]:
-    left = run.deadline.left()
-    until = time.monotonic() + (timeout if left is None else min(timeout, left))
-    known = know(one, until)
+    known = know(one, time.monotonic() + run.deadline.cut(timeout))
     if isinstance(known, OpsError):
         return [checks.unknown(one.name, str(known))]
     return checks.checks(one.name, known, one.names, one.limits, clock.now())

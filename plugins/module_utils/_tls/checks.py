@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.limits import Limits
-from ansible_collections.day2.ops.plugins.module_utils._core.records import Check, CheckType, judge
+from ansible_collections.day2.ops.plugins.module_utils._core.records import Check, CheckType, judge, rank
 from ansible_collections.day2.ops.plugins.module_utils._tls import chain, names
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ DEFAULTS: Limits = {
     "ec_bits": {"warn": 255, "crit": 223},
 }
 WEAK_HASHES = ("md5", "sha1")
-ORDER = ("ok", "unknown", "warn", "crit")
 
 DAYS = CheckType(
     "certificate_days",
@@ -150,7 +149,7 @@ def _key(subject: str, known: Known, limits: Limits) -> Check:
     # Nobody looks at the signature of a root: it is trusted because it is there.
     relevant = [one for number, one in enumerate(known.path) if number == 0 or not chain.self_signed(one)]
     strengths = [_strength(one, limits) for one in relevant]
-    weakest = max(range(len(relevant)), key=lambda number: ORDER.index(strengths[number]["status"]))
+    weakest = max(range(len(relevant)), key=lambda number: rank(strengths[number]["status"]))
     told = strengths[weakest]
     which = "Its" if weakest == 0 else f"The intermediate {chain.name(relevant[weakest].subject)}'s"
     return KEY(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Mapping, NoReturn, Optional, Sequence
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
+from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def seconds(value: Any, option: str) -> int:
 
 def _window(at: str, entry: Any) -> Window:
     _known(at, entry, WINDOW_KEYS, "window")
-    zone = _zone(at, entry)
+    zone = clock.zone(entry.get("timezone"), f"{at}.timezone")
     base: dict[str, Any] = {
         "name": _text(at, entry, "name"),
         "environment": _text(at, entry, "environment"),
@@ -169,7 +170,7 @@ def _check_rule(option: str, rule: str, *, anchored: bool) -> None:
 
 def _freeze(at: str, entry: Any) -> Freeze:
     _known(at, entry, FREEZE_KEYS, "freeze")
-    start, end = _interval(at, entry, _zone(at, entry))
+    start, end = _interval(at, entry, clock.zone(entry.get("timezone"), f"{at}.timezone"))
     environment = entry.get("environment")
     risk = WINDOW_RISKS if entry.get("risk") in (None, "", []) else _risk(at, entry["risk"])
     name, reason = _text(at, entry, "name"), _text(at, entry, "reason")
@@ -212,21 +213,6 @@ def _risk(at: str, given: Any) -> tuple[str, ...]:
     if not risks:
         raise BadInput(f"{at}.risk: is missing; list maintain, disrupt, or both.")
     return risks
-
-
-def _zone(at: str, entry: Mapping[str, Any]) -> tzinfo:
-    name = str(entry.get("timezone") or "UTC")
-    if name.upper() in ("UTC", "Z"):  # known without a time zone database
-        return timezone.utc
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise BadInput(
-            f"{at}.timezone: {name!r} is not known here; use a name like Europe/Berlin "
-            f"(where there is no time zone database, install the Python package tzdata)."
-        ) from error
 
 
 def _clock(option: str, value: Any) -> time:

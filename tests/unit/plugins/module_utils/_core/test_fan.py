@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Optional
 
 import pytest
 
@@ -17,14 +18,19 @@ from ansible_collections.day2.ops.plugins.module_utils._core.deadline import Dea
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Stopped
 from ansible_collections.day2.ops.plugins.module_utils._core.fan import fan_out
 from ansible_collections.day2.ops.plugins.module_utils._core.limits import complete
+from ansible_collections.day2.ops.plugins.module_utils._core.liveness import Liveness
+from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 
 
 def late(item: Any, why: str) -> str:
     return f"{item} late: {why}"
 
 
-def fan(work: Any, items: Any, **given: Any) -> Any:
-    usual = {"jobs": 4, "limit": lambda _item: 60.0, "deadline": Deadline(None)}
+def fan(
+    work: Any, items: Any, *, deadline: Optional[Deadline] = None, live: Optional[Liveness] = None, **given: Any
+) -> Any:
+    run = Run({"run": {}}, False, deadline or Deadline(None), live or Liveness())
+    usual = {"jobs": 4, "limit": lambda _item: 60.0, "run": run, "what": "things"}
     return fan_out(work, items, late, **{**usual, **given})
 
 
@@ -55,7 +61,7 @@ def test_the_deadline_ends_all() -> None:
     assert all("deadline" in one for one in fan(str, [1], deadline=Deadline(clock.now() - timedelta(seconds=1))))
 
 
-def test_errors_come_out() -> None:
+def test_errors_come_out(tmp_path: Path) -> None:
     def work(item: int) -> int:
         if item == 3:
             raise BadInput("three")
@@ -64,19 +70,22 @@ def test_errors_come_out() -> None:
     with pytest.raises(BadInput, match="three"):
         fan(work, range(10))
 
-    def look(_done: int) -> None:
-        raise Stopped("Stopped: enough.")
-
+    (tmp_path / "stop").write_text("enough")
     began = time.monotonic()
-    with pytest.raises(Stopped):
-        fan(lambda _item: time.sleep(30), range(3), look=look)
+    with pytest.raises(Stopped, match="enough"):
+        fan(lambda _item: time.sleep(30), range(3), live=Liveness(str(tmp_path)))
     assert time.monotonic() - began < 15
 
 
-def test_the_looker_is_told_how_far_it_is() -> None:
-    told: list[int] = []
-    fan(lambda item: time.sleep(0.05), range(6), jobs=1, look=told.append)
-    assert told[0] == 0 and told == sorted(told) and max(told) >= 4
+def test_whoever_looks_on_is_told_how_far_it_is() -> None:
+    told: list[tuple[str, float]] = []
+
+    class Shown(Liveness):
+        def progress(self, text: str, fraction: Any = None) -> None:
+            told.append((text, fraction))
+
+    fan(lambda item: time.sleep(0.05), range(6), jobs=1, live=Shown())
+    assert told[0] == ("things: 0 of 6", 0) and told == sorted(told) and told[-1][1] > 0.5
 
 
 def test_limits_name_mistakes() -> None:

@@ -14,6 +14,21 @@ VACUUM = records.ActionType("vacuum", "maintain", ("dead_rows",))
 
 
 @pytest.mark.parametrize(
+    ("statuses", "worst"),
+    [
+        ([], "unknown"),
+        (["ok"], "ok"),
+        (["warn", "ok"], "warn"),
+        (["warn", "unknown"], "unknown"),
+        (["unknown", "crit", "ok"], "crit"),
+        (["ok", "splendid"], "unknown"),
+    ],
+)
+def test_the_worst_status_counts(statuses: list[str], worst: str) -> None:
+    assert records.worst_status(statuses) == worst
+
+
+@pytest.mark.parametrize(
     ("value", "warn", "crit", "bad", "status"),
     [
         (0.69, 0.7, 0.9, "above", "ok"),

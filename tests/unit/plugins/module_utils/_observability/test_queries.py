@@ -131,7 +131,7 @@ def test_options_that_cannot_be_meant(given: dict[str, Any], words: str) -> None
 
 
 def test_names_are_there_once() -> None:
-    with pytest.raises(BadInput, match=r"queries\[1\]\.name: 'it' is taken"):
+    with pytest.raises(BadInput, match=r"queries\[1\]\.name: 'it' is there twice"):
         queries_of([{"name": "it", "query": "up"}] * 2, 0)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
+from ansible_collections.day2.ops.plugins.module_utils._core.limits import complete
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import grants, health, maintenance
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import BrakePolicy
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import slot_spec
@@ -43,20 +44,21 @@ def test_values_that_cannot_be_meant_are_named(option: str, value: float) -> Non
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"conections": {"warn": 1}}, "there is no check 'conections'"),
-        ({"connections": 5}, "connections needs warn, crit or both"),
-        ({"connections": {"warning": 5}}, "connections needs warn, crit or both"),
-        ({"connections": {"warn": "many"}}, "connections.warn is 'many'"),
+        ({"conections": {"warn": 1}}, "conections: is not a kind of finding; use "),
+        ({"connections": 5}, "connections: 5 is no dictionary"),
+        ({"connections": {"warning": 5}}, "connections.warning: is not a level; use warn and crit"),
+        ({"connections": {"warn": "many"}}, "connections.warn: 'many' is not a number"),
+        ({"connections": {"warn": "nan"}}, "connections.warn: 'nan' is not a number"),
     ],
 )
 def test_thresholds_that_cannot_be_meant_are_named(given: dict[str, Any], words: str) -> None:
-    with pytest.raises(BadInput, match=r"^thresholds: ") as caught:
-        health.limits_of(given)
+    with pytest.raises(BadInput, match=r"^thresholds\.") as caught:
+        complete(given, health.THRESHOLDS)
     assert words in str(caught.value)
 
 
 def test_thresholds_are_laid_over_the_defaults() -> None:
-    limits = health.limits_of({"connections": {"warn": 0.5}, "cache_hits": {"warn": None}})
+    limits = complete({"connections": {"warn": 0.5}, "cache_hits": {"warn": None}}, health.THRESHOLDS)
     assert limits["connections"] == {"warn": 0.5, "crit": 0.95}
     assert limits["cache_hits"] == {"warn": None, "crit": None}
 

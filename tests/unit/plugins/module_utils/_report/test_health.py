@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.day2.ops.plugins.module_utils._report import html, out, words
-from ansible_collections.day2.ops.plugins.module_utils._report.health import health_of, overall, worst_check
+from ansible_collections.day2.ops.plugins.module_utils._report.health import health_of, overall
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Problem, Report, Target
 
 from .conftest import action, check, line
@@ -50,21 +50,6 @@ def units(total: int, **bad: int) -> dict[str, str]:
 )
 def test_the_borders(worst: dict[str, str], status: str) -> None:
     assert overall(worst) == status
-
-
-@pytest.mark.parametrize(
-    ("statuses", "worst"),
-    [
-        ([], "unknown"),
-        (["ok"], "ok"),
-        (["warn", "ok"], "warn"),
-        (["warn", "unknown"], "unknown"),
-        (["unknown", "crit", "ok"], "crit"),
-        (["ok", "splendid"], "unknown"),
-    ],
-)
-def test_the_worst_check_counts(statuses: list[str], worst: str) -> None:
-    assert worst_check(statuses) == worst
 
 
 def target(name: str, *statuses: str, service: str = "", problem: str = "", **more: Any) -> Target:

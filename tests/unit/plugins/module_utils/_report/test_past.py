@@ -16,6 +16,7 @@ import pytest
 
 from ansible_collections.day2.ops.plugins.module_utils._report import past
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Past, Report
+from ansible_collections.day2.ops.plugins.module_utils._store.history import document
 
 from .conftest import check, line
 
@@ -41,8 +42,7 @@ class Nights:
         found = past.past_of(self.history, target, playbook, f"r{day}", at)
         if keep:
             self.history = past.remembered(self.history, target, playbook, f"r{day}", at)
-            document = {**self.history, "schema": "day2.ops/history/1", "target": "db"}
-            jsonschema.validate(json.loads(json.dumps(document)), SCHEMA)
+            jsonschema.validate(json.loads(json.dumps(document("db", self.history))), SCHEMA)
         return found
 
 

@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.day2.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.day2.ops.plugins.module_utils._core.liveness import Liveness
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
-from ansible_collections.day2.ops.plugins.modules import report
+from ansible_collections.day2.ops.plugins.module_utils._report import out, report
 
 from .conftest import check, header, line
 
@@ -32,7 +32,7 @@ def work(place: Path, day: int, status: str, *, check_mode: bool = False, store:
     folder.mkdir(exist_ok=True)
     rows = [header(run_id=f"r{day}", started=at), line(checks=[check(status=status)], started=at, ended=at)]
     (folder / "db.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    params = {"run_dir": [str(folder)], "run_id": None, "dest": None, "formats": list(report.out.FILES)}
+    params = {"run_dir": [str(folder)], "run_id": None, "dest": None, "formats": list(out.FILES)}
     known = {"fail_on": "crit", "timezone": "UTC", "store": str(place / store) if store else None, "run": {}}
     return report.work(Run({**params, **known}, check_mode, Deadline.parse(None, "deadline"), Liveness(None)))
 

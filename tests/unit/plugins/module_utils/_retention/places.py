@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
+import pytest
 from psycopg2 import sql
 
 from ansible_collections.day2.ops.plugins.module_utils._retention.policy import policies_of, policy_options
@@ -167,6 +168,14 @@ def folder_store(tmp_path: Path) -> dict[str, Any]:
     folder = tmp_path / "store"
     folder.mkdir(exist_ok=True)
     return {"store": str(folder)}
+
+
+@pytest.fixture
+def place(database: Database, tmp_path: Path) -> Iterator[Place]:
+    """A database of the demo's kind, with a folder beside it as the store."""
+    made = Place(database, folder_store(tmp_path))
+    with kept(made):
+        yield made
 
 
 def die_in(module: str, name: str, *, when: str = "True", after: bool = False) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -20,7 +19,7 @@ import zstandard
 
 from tests.lab import demo
 from tests.lab.age import new_key
-from tests.lab.fixtures import Database, majors
+from tests.lab.fixtures import majors
 from tests.lab.lab import Lab
 from tests.lab.processes import wait_until as until
 from tests.lab.s3 import S3
@@ -28,13 +27,6 @@ from tests.unit.plugins.module_utils._retention import places
 from tests.unit.plugins.module_utils._retention.places import Place, number
 
 pytestmark = pytest.mark.lab
-
-
-@pytest.fixture
-def place(database: Database, tmp_path: Path) -> Iterator[Place]:
-    made = Place(database, places.folder_store(tmp_path))
-    with places.kept(made):
-        yield made
 
 
 def s3_options(s3: S3, port: int = 0) -> dict[str, Any]:

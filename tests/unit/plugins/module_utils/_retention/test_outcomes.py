@@ -28,13 +28,6 @@ from tests.unit.plugins.module_utils._retention.places import Place, number
 pytestmark = pytest.mark.lab
 
 
-@pytest.fixture
-def place(database: Database, tmp_path: Path) -> Iterator[Place]:
-    made = Place(database, places.folder_store(tmp_path))
-    with places.kept(made):
-        yield made
-
-
 def own(place: Place, *statements: Any) -> None:
     for statement in statements:
         place.database.execute(statement, user=demo.OWNER)

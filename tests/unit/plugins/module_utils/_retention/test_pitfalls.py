@@ -20,7 +20,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -40,19 +39,11 @@ from ansible_collections.day2.ops.plugins.module_utils._retention.find import fi
 from ansible_collections.day2.ops.plugins.module_utils._retention.policy import policies_of, policy_options
 from tests.lab import demo
 from tests.lab import module as modules
-from tests.lab.fixtures import Database
 from tests.lab.processes import wait_until
 from tests.unit.plugins.module_utils._retention import places
 from tests.unit.plugins.module_utils._retention.places import Place, number
 
 pytestmark = pytest.mark.lab
-
-
-@pytest.fixture
-def place(database: Database, tmp_path: Path) -> Iterator[Place]:
-    made = Place(database, places.folder_store(tmp_path))
-    with places.kept(made):
-        yield made
 
 
 def own(place: Place, *statements: str) -> None:

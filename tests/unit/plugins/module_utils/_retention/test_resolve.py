@@ -22,19 +22,12 @@ from ansible_collections.day2.ops.plugins.module_utils._retention import chunk, 
 from ansible_collections.day2.ops.plugins.module_utils._retention.ledger import Sums
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import Policy
 from tests.lab import demo
-from tests.lab.fixtures import Database, majors
+from tests.lab.fixtures import majors
 from tests.lab.lab import Lab
 from tests.unit.plugins.module_utils._retention import places
 from tests.unit.plugins.module_utils._retention.places import Place, die_in, number
 
 lab_test = pytest.mark.lab
-
-
-@pytest.fixture
-def place(database: Database, tmp_path: Path) -> Iterator[Place]:
-    made = Place(database, places.folder_store(tmp_path))
-    with places.kept(made):
-        yield made
 
 
 BOUNDARIES = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from psycopg2 import sql
 
 from tests.lab import demo
 from tests.lab.age import new_key
-from tests.lab.fixtures import Database, majors
+from tests.lab.fixtures import majors
 from tests.unit.plugins.module_utils._retention import places
 from tests.unit.plugins.module_utils._retention.places import Place, number
 
@@ -109,13 +108,6 @@ MADE = (
     'CREATE SCHEMA "Odd Schema"',
     'CREATE DOMAIN "Odd Schema"."Ty""pe" AS varchar(3)',
 )
-
-
-@pytest.fixture
-def place(database: Database, tmp_path: Path) -> Iterator[Place]:
-    made = Place(database, places.folder_store(tmp_path))
-    with places.kept(made):
-        yield made
 
 
 def do(place: Place, *statements: str) -> None:

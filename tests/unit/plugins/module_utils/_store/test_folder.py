@@ -136,11 +136,12 @@ def test_one_of_many_changes_wins(store: Store) -> None:
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     code = """
 import sys
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
 store = open_store({"store": sys.argv[1]}, read_only=False)
 try:
     store.put("a", (b"x" * 65536 for _ in range(64)))
-except Exception as error:
+except OpsError as error:
     print(type(error).__name__, error)
 print([e.key for e in store.list("")], list(store.partials("")))
 """
