@@ -148,6 +148,12 @@ options:
     description: How many seconds anybody waits for a lock because of the work, and it for a lock of others.
     type: float
     default: 2
+  history:
+    description:
+      - What earlier runs have left in the store, as the lookup P(day2.ops.run_history#lookup) returns it. It brings how
+        fast rows went here, so that predicted seconds are those of this server.
+    type: dict
+    default: {}
 requirements:
   - zstandard
   - pyrage, for encryption

@@ -25,13 +25,16 @@ def history_from(given: Mapping[str, Any]) -> History:
     mine = deferred.get(MODULE) if isinstance(deferred, Mapping) else None
     return History(
         known=bool(given),
-        throughput={
-            kind: rate for kind, rate in _numbers(given.get("throughput")).items() if kind in RATES and rate > 0
-        },
+        throughput={kind: rate for kind, rate in throughput_from(given).items() if kind in RATES},
         deferred={name: int(times) for name, times in _numbers(mine).items()},
         raised=_numbers(given.get("raised")),
         bytes_per_row=_numbers(given.get("bytes_per_row")),
     )
+
+
+def throughput_from(given: Mapping[str, Any]) -> dict[str, float]:
+    """How fast each kind of action was, in what its kind of work counts per second."""
+    return {kind: rate for kind, rate in _numbers(given.get("throughput")).items() if rate > 0}
 
 
 def _numbers(values: Any) -> dict[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, Mapping, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core import records
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import Refused
@@ -18,7 +18,8 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import 
 from ansible_collections.day2.ops.plugins.module_utils._retention import types
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import Found, Partition
 
-# What a slow disk and a store some way off still do: rows and bytes per second, and what compression leaves.
+# What a slow disk and a store some way off still do: rows and bytes per second, and what compression leaves. Earlier
+# runs on a server teach how many rows it really does; its bytes are as much faster or slower.
 ROWS_PER_SECOND = 20_000.0
 BYTES_PER_SECOND = 20e6
 COMPRESSED = 0.3
@@ -48,15 +49,20 @@ class Step:
 
 
 def plan(
-    found: Sequence[Found], left: Optional[float], approved: Callable[[Action], bool], check_mode: bool
+    found: Sequence[Found],
+    left: Optional[float],
+    approved: Callable[[Action], bool],
+    check_mode: bool,
+    rates: Mapping[str, float],
 ) -> list[Step]:
     """The steps in the order in which they run: tables that reference others first, partitions before rows.
 
-    ``left``: seconds until the deadline. Raises :class:`Refused`, with all reasons, where an obstacle was not accepted
-    or a policy has not run here as it is and no approved plan says that it may; in check mode the latter is only told.
+    ``left``: seconds until the deadline. ``rates``: learnt rows per second by kind of action. Raises :class:`Refused`,
+    with all reasons, where an obstacle was not accepted or a policy has not run here as it is and no approved plan says
+    that it may; in check mode the latter is only told.
     """
     _refuse_obstacles(found)
-    steps = [step for one in in_order(found) for step in _steps(one, subject(one, found))]
+    steps = [step for one in in_order(found) for step in _steps(one, subject(one, found), rates)]
     steps = _once(steps)
     _refuse_unknown(steps, approved, check_mode)
     _fit(steps, left)
@@ -148,12 +154,16 @@ def _refuse_unknown(steps: Sequence[Step], approved: Callable[[Action], bool], c
         )
 
 
-def _steps(one: Found, name: str) -> list[Step]:
-    steps = [_drop(one, part) for part in one.partitions]
+def _steps(one: Found, name: str, rates: Mapping[str, float]) -> list[Step]:
+    steps = [_drop(one, part, _rate(types.DROP_PARTITION, rates)) for part in one.partitions]
     rows = one.due.rows - one.due.apart
     if rows > 0:
-        steps.append(_delete(one, name, rows))
+        steps.append(_delete(one, name, rows, _rate(types.DELETE_ROWS, rates)))
     return steps
+
+
+def _rate(kind: records.ActionType, rates: Mapping[str, float]) -> float:
+    return rates.get(kind.name) or ROWS_PER_SECOND
 
 
 def _once(steps: Sequence[Step]) -> list[Step]:
@@ -165,12 +175,12 @@ def _once(steps: Sequence[Step]) -> list[Step]:
     return [step for step in steps if step.partition is None or dropped[step.partition.oid] is step]
 
 
-def _delete(one: Found, name: str, rows: int) -> Step:
+def _delete(one: Found, name: str, rows: int, rate: float) -> Step:
     size = int(one.due.bytes * rows / one.due.rows)
     held = f"; {count(one.due.held, 'row')} more under legal hold" if one.due.held else ""
     before = {"rows": int(one.due.total), "rows_held": one.due.held, "bytes": one.relation.bytes}
     reason = f"{amount(rows)} of about {amount(one.due.total)} rows {_why(one, rows)}{held}{_accepted(one)}"
-    predicted = _predicted(one, rows, size)
+    predicted = _predicted(one, rows, size, rate)
     if one.due.parts:
         # For the rehearsal of whatever vacuums the partitions.
         predicted["parts"] = json.dumps(dict(one.due.parts))
@@ -184,10 +194,10 @@ def _accepted(one: Found) -> str:
     return "".join(f"; {fact}" for fact in facts[:MOST_TOLD])
 
 
-def _drop(one: Found, part: Partition) -> Step:
+def _drop(one: Found, part: Partition, rate: float) -> Step:
     rows = int(part.rows)
     predicted = {
-        **_predicted(one, rows, part.bytes),
+        **_predicted(one, rows, part.bytes, rate),
         "partition": spell(part.schema, part.name),
         "upper": part.upper,
         "pending": part.pending,
@@ -204,8 +214,9 @@ def _why(one: Found, rows: int) -> str:
     return f"{'is' if rows == 1 else 'are'} not among the last {amount(one.policy.keep_last or 0)} of their {groups}"
 
 
-def _predicted(one: Found, rows: int, size: int) -> dict[str, Any]:
+def _predicted(one: Found, rows: int, size: int, rate: float) -> dict[str, Any]:
     archived = 0 if one.policy.erase else size
+    slow = rows / ROWS_PER_SECOND + archived / BYTES_PER_SECOND
     return {
         "policy": one.policy.name,
         "policy_hash": one.policy.hash,
@@ -215,7 +226,8 @@ def _predicted(one: Found, rows: int, size: int) -> dict[str, Any]:
         "bytes": size,
         "bytes_archived": int(archived * COMPRESSED),
         "chunks": math.ceil(archived / CHUNK_BYTES),
-        "seconds": round(1.0 + rows / ROWS_PER_SECOND + archived / BYTES_PER_SECOND, 1),
+        "seconds": round(1.0 + slow * ROWS_PER_SECOND / rate, 1),
+        "rate": rate,
         "archive": one.policy.archive,
     }
 

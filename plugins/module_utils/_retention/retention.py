@@ -19,6 +19,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import a
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import preflight
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, brake_of
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.history_of import throughput_from
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks, check_slots
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count
 from ansible_collections.day2.ops.plugins.module_utils._retention import act, adopt, expire, plan, resolve, types, whole
@@ -45,6 +46,7 @@ def options() -> ArgumentSpec:
             "batch_seconds": {"type": "float", "default": 0.1},
             "chunk_bytes": {"type": "int", "default": 64 * MIB},
             "adopt": {"type": "str", "choices": [resolve.DATABASE, resolve.STORE]},
+            "history": {"type": "dict", "default": {}},
         }
     )
 
@@ -125,7 +127,10 @@ def _retain(run: Run, policies: list[Policy], recipients: list[Any], known: Know
     if store is not None:
         _resolve(run, store, control, archiving, known, site)
     known.found = find(run, control, policies)
-    known.steps = plan.plan(known.found, run.deadline.left(), lambda action: approved(run, action), run.check_mode)
+    rates = throughput_from(run.params["history"])
+    known.steps = plan.plan(
+        known.found, run.deadline.left(), lambda action: approved(run, action), run.check_mode, rates
+    )
     known.steps += whole.detached(control, known.found)
     known.looked = True
     if store is not None:

@@ -18,8 +18,8 @@ STAYED = CheckType("postgresql_retention_stayed", "count", "above", ("policy", "
 LEFT = CheckType("postgresql_retention_left", "count", "above", ("policy", "closed", "orphans", "swept", "adopted"))
 
 _ROWS = (
-    "policy", "policy_hash", "table", "cutoff", "seconds", "rows", "rows_deleted", "rows_stayed", "rows_held", "bytes",
-    "bytes_archived", "chunks",
+    "policy", "policy_hash", "table", "cutoff", "seconds", "rate", "rows", "rows_deleted", "rows_stayed", "rows_held",
+    "bytes", "bytes_archived", "chunks",
 )  # fmt: skip
 DELETE_ROWS = ActionType(
     "delete_rows", "maintain",

@@ -21,9 +21,9 @@ def remembered(
 ) -> dict[str, Any]:
     """The history after a run.
 
-    ``throughput``: bytes per second by kind of action. ``deferred``: by module, how often in a row each
-    "action subject" was left. ``raised``: thresholds by object. ``bytes_per_row``: the best known, by object.
-    ``outcomes``: predicted and actual, of the last actions.
+    ``throughput``: by kind of action what its prediction counts per second, bytes or rows. ``deferred``: by module,
+    how often in a row each "action subject" was left. ``raised``: thresholds by object. ``bytes_per_row``: the best
+    known, by object. ``outcomes``: predicted and actual, of the last actions.
     """
     worked = worked_lines(lines)
     actions = [action for line in worked for action in line["actions"]]

@@ -54,8 +54,10 @@ def no(_action: Action) -> bool:
     return False
 
 
-def planned(*some: Found, left: Any = None, approved: Any = no, check_mode: bool = False) -> list[Step]:
-    return plan(some, left, approved, check_mode)
+def planned(
+    *some: Found, left: Any = None, approved: Any = no, check_mode: bool = False, rates: Any = None
+) -> list[Step]:
+    return plan(some, left, approved, check_mode, rates or {})
 
 
 def test_rows_that_are_due_are_one_step_with_its_reason_and_its_cost() -> None:
@@ -68,9 +70,14 @@ def test_rows_that_are_due_are_one_step_with_its_reason_and_its_cost() -> None:
     assert action["predicted"] == {
         "policy": "logs", "policy_hash": "hash", "table": "public.logs", "cutoff": "2026-01-02T00:00:00Z",
         "rows_deleted": 100_000, "bytes": 10**8, "bytes_archived": 30_000_000, "chunks": 2, "seconds": 11.0,
-        "archive": "age",
+        "rate": 20_000.0, "archive": "age",
     }  # fmt: skip
     assert action["before"] == {"rows": 1_000_000, "rows_held": 0, "bytes": 10**9}
+
+
+def test_a_server_that_was_twice_as_fast_needs_half_the_time() -> None:
+    (step,) = planned(FOUND, rates={"delete_rows": 40_000.0, "drop_partition": 1.0})
+    assert (step.action["predicted"]["rate"], step.seconds) == (40_000.0, 6.0)
 
 
 def test_nothing_due_is_no_step_and_needs_no_approval() -> None:
