@@ -162,6 +162,10 @@ result:
     links:
       description: The path of each file by format.
       type: dict
+folder:
+  description: The first folder of the run's record, beside which others leave what the report should say.
+  returned: success
+  type: str
 verdicts:
   description: For each target, by inventory name, its C(status), whether it C(failed) the run, and C(why).
   returned: success
@@ -174,6 +178,7 @@ summary:
 """
 
 import sys
+from dataclasses import replace
 from datetime import timezone, tzinfo
 from typing import Optional
 
@@ -181,6 +186,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, StoreError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, missing_library, run_module
+from ansible_collections.day2.ops.plugins.module_utils._notify.memory import failures
 from ansible_collections.day2.ops.plugins.module_utils._report import keep, out, words
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Report
 from ansible_collections.day2.ops.plugins.module_utils._report.read import read_run, run_folders
@@ -223,6 +229,7 @@ def work(run: Run) -> Result:
     zone = zone_of(run.params["timezone"])
     folders = run_folders(run.params["run_dir"], run.params["run_id"])
     report = summarise(read_run(folders), run.params["fail_on"], clock.now_iso())
+    report = replace(report, notes=(*report.notes, *failures(folders)))
     report, store, told = recall(run, report)
     try:
         links = out.write(report, run.params["dest"] or folders[0], run.params["formats"], zone)
@@ -232,6 +239,7 @@ def work(run: Run) -> Result:
         "checks": [],
         "actions": [],
         "changed": False,
+        "folder": folders[0],
         "result": out.ops_result(report, links),
         "verdicts": out.verdicts(report),
         "summary": [*words.summary(report), *told, *leave(store, report, folders, links)],
