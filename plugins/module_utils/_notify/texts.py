@@ -43,7 +43,7 @@ def opening(notice: Notice, decision: Decision) -> str:
 
 def lines_of(notice: Notice, decision: Decision) -> list[str]:
     """The digest, line by line. What servers and libraries said is in it, so it is scrubbed before it leaves."""
-    found = [opening(notice, decision), *notice.lines, *(f"{name}: {path}" for name, path in notice.links.items())]
+    found = [opening(notice, decision), *notice.lines, *notice.links.values()]
     return [_cut(scrub(" ".join(line.split())), MOST_LINE) for line in found if line.strip()]
 
 
@@ -148,5 +148,5 @@ def _cut(text: str, most: int) -> str:
     if len(text) <= most:
         return text
     kept = text[: most - 1]
-    start = kept.rfind("&", len(kept) - 5)
+    start = kept.rfind("&", max(0, len(kept) - 5))
     return (kept[:start] if start >= 0 and ";" not in kept[start:] else kept) + _CUT
