@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The one way to a mail server: its certificate is verified, and it has so long and no longer.
+"""The one way to a mail server: its certificate is verified, and each of its answers has so long and no longer.
 
-(C(community.general.mail) encrypts without looking at the certificate, so it would give the password to anybody.)
+(``community.general.mail`` gives smtplib no context, so it encrypts without looking at the certificate.)
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ansible_collections.day2.ops.plugins.module_utils._notify.spec import PORTS
 
 
 def send(channel: Channel, message: EmailMessage, deadline: Deadline, *, read_only: bool) -> None:
-    """Hand the message over; ``deadline`` bounds the whole conversation. Raises what :mod:`errors` has for it."""
+    """Hand the message over; ``deadline`` is when no further step is begun. Failures are errors of ``_core.errors``."""
     if read_only:
         raise AssertionError("Contract violation: mail would be sent in check mode")
     host, port = channel["host"], channel["port"] or PORTS[channel["encryption"]]

@@ -64,10 +64,8 @@ def tell(run: Run, notice: Notice, channel: Channel, store: Optional[Store]) -> 
         return _outcome(channel, decision, "would_send" if decision.send else "unsent", decision.reason + trouble)
     try:
         _give(run, notice, decision, channel)
-    except (Stopped, BadInput):
-        if remembers and store:
-            memory.settle(store, name, notice, now, done=False)
-        raise
+    except Stopped:
+        raise  # it may have arrived, so the claim stays; the next run will tell
     except OpsError as error:
         trouble += _settled(store if remembers else None, name, notice, done=False)
         return _outcome(channel, decision, "failed", scrub(str(error)) + trouble)
