@@ -179,6 +179,8 @@ class Corpus:
                 for statement in shape.create:
                     cursor.execute(statement.format(t=table))
                 cursor.execute(f"INSERT INTO {table} SELECT {shape.row} FROM generate_series(1, {rows}) g")
+                # As good as indexes get: as after a restore.
+                cursor.execute(f"REINDEX TABLE {table}")
             for copy in range(COPIES):
                 name = f"summary_{copy}"
                 cursor.execute(f"CREATE MATERIALIZED VIEW {name} AS SELECT id, md5(v::text) AS m FROM narrow_{copy}")

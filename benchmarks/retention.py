@@ -199,6 +199,7 @@ def run() -> Iterator[Figure]:
             turns = []
             for _round in range(ROUNDS):
                 turns.append((bench.once(ours, busy=busy), bench.once(bench.theirs, busy=busy)))
+                print(f"{name}: {turns[-1]}", file=sys.stderr, flush=True)
                 if busy:
                     bench.fresh()
                     idle.append(beside(bench.server, BUSY, lambda: time.sleep(IDLE_SECONDS), ROWS).p99)

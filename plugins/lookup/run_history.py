@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Reads C(v1/history/<target_id>.json) of the store; its schema is in C(docs/schemas/history-1.json). Empty without a
     store, for a target that is new, and where it cannot be read, because plans are possible without it.
-  - Without C(checks) and C(trends), which can be large: they are for the report, and the module that makes it reads
+  - Without C(checks) and C(trends), which can be large. They are for the report, and the module that makes it reads
     them itself.
   - Made for the role P(day2.ops.run#role), which hands it to the modules.
 extends_documentation_fragment:

@@ -32,7 +32,7 @@ options:
         type: str
         required: true
       url:
-        description: Its address. It may have a query, which is not shown.
+        description: Its address. It may have a query, which checks do not tell; secrets belong into a header.
         type: str
         required: true
       method:
@@ -134,6 +134,9 @@ options:
 requirements:
   - requests >= 2.28.0
   - cryptography >= 42.0.0, for https
+notes:
+  - Requests go through the proxies of the environment (C(https_proxy) and so on), the handshake of C(http_certificate)
+    goes straight to the server.
 seealso:
   - module: day2.ops.certificate_info
 author:

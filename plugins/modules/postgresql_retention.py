@@ -84,8 +84,9 @@ options:
         description:
           - How C(COPY) writes the rows into archives. V(text) is readable by people and by any server, also of another
             major version or brand.
-          - V(binary) costs the server less for tables of numbers, times and bytes. Columns that would not come back
-            into another database are refused, such as C(regclass) and arrays of types that somebody created.
+          - V(binary) keeps values byte for byte. It takes more time for each row, and its archives are smaller only for
+            rows that are mostly floating-point numbers or C(bytea), else larger. Columns that would not come back into
+            another database are refused, such as C(regclass) and arrays of types that somebody created.
         type: str
         choices: [text, binary]
         default: text

@@ -187,7 +187,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.argspec import Argu
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, StoreError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, missing_library, run_module
 from ansible_collections.day2.ops.plugins.module_utils._notify.memory import failures
-from ansible_collections.day2.ops.plugins.module_utils._report import keep, out, words
+from ansible_collections.day2.ops.plugins.module_utils._report import keep, out, past, words
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Report
 from ansible_collections.day2.ops.plugins.module_utils._report.read import read_run, run_folders
 from ansible_collections.day2.ops.plugins.module_utils._report.summarise import FAIL_ON, summarise
@@ -253,7 +253,8 @@ def recall(run: Run, report: Report) -> tuple[Report, Optional[Store], list[str]
     try:
         store = open_store(run.params, read_only=run.check_mode)
     except StoreError as error:
-        return keep.without_store(report), None, [f"The record could not be kept in the store: {error}"]
+        told = f"The record could not be kept in the store: {error}"
+        return keep.without_store(report, past.unread(error)), None, [told]
     return keep.recall(store, report), None if run.check_mode else store, []
 
 

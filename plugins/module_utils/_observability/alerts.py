@@ -14,7 +14,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.fan import fan_out
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import CHECK_STATUSES, Check, CheckType
 from ansible_collections.day2.ops.plugins.module_utils._observability.api import Api
-from ansible_collections.day2.ops.plugins.module_utils._observability.service import connection
+from ansible_collections.day2.ops.plugins.module_utils._observability.service import connection, needs_library
 
 ALERTS = "/api/v2/alerts"
 STATUS = "/api/v2/status"
@@ -69,6 +69,7 @@ def work(run: Run) -> Result:
     severities = severities_of(params["severities"])
     if not params["by"].strip():
         raise BadInput("by: is empty; give a label such as severity or alertname.")
+    needs_library()
     given = connection(params, run.deadline)
     api = Api("Alertmanager", "", given)
     [told] = fan_out(
@@ -76,7 +77,7 @@ def work(run: Run) -> Result:
         [params],
         lambda _asked, why: Unreachable(f"Failed to ask Alertmanager: {why}."),
         jobs=1,
-        limit=lambda _asked: 3 * float(given["timeout"]) + 0.5,
+        limit=lambda _asked: 3 * float(given["timeout"]),
         deadline=run.deadline,
         look=lambda _done: run.live.check(),
     )

@@ -24,6 +24,7 @@ from ansible_collections.day2.ops.plugins.module_utils._observability.service im
     Service,
     http_constraints,
     http_options,
+    needs_library,
 )
 from ansible_collections.day2.ops.plugins.module_utils._tls import chain, read
 from ansible_collections.day2.ops.plugins.module_utils._tls.certificates import is_address, serve
@@ -134,6 +135,7 @@ def _endpoint(given: Mapping[str, Any], option: str, limits: Limits) -> Endpoint
 
 
 def work(run: Run) -> Result:
+    needs_library()
     if any(str(one["url"]).startswith("https:") for one in run.params["endpoints"]):
         read.needs_library()
     wanted = endpoints_of(run.params)
@@ -143,7 +145,7 @@ def work(run: Run) -> Result:
         lambda one, why: Visit(Unreachable(f"Failed to ask {one.name} at {one.service.url}: {why}.")),
         jobs=run.params["jobs"],
         # Each request has its own end, but for what the library does not bound: names, and headers that drip.
-        limit=lambda one: one.params["timeout"] * (one.params["samples"] + 1) + 0.5,
+        limit=lambda one: one.params["timeout"] * (one.params["samples"] + 1),
         deadline=run.deadline,
         look=partial(_look, run, len(wanted)),
     )

@@ -17,7 +17,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.module import Resul
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check, CheckType, judge
 from ansible_collections.day2.ops.plugins.module_utils._observability import series
 from ansible_collections.day2.ops.plugins.module_utils._observability.prometheus import Prometheus
-from ansible_collections.day2.ops.plugins.module_utils._observability.service import connection
+from ansible_collections.day2.ops.plugins.module_utils._observability.service import connection, needs_library
 
 UNITS = ("", "bytes", "seconds", "ratio", "count")
 EVIDENCE = ("query", "series", "points", "newest", "take", "warnings")
@@ -117,6 +117,7 @@ def work(run: Run) -> Result:
     wanted = queries_of(params["queries"], time.time())
     if params["jobs"] < 1:
         raise BadInput(f"jobs: {params['jobs']} is too little; give 1 or more.")
+    needs_library()
     given = connection(params, run.deadline)
     server = Prometheus(given, "")
     answers = fan_out(
@@ -125,7 +126,7 @@ def work(run: Run) -> Result:
         lambda one, why: OpsError(f"Failed to ask Prometheus: {why}."),
         jobs=params["jobs"],
         # A long range is asked for in parts, one after the other.
-        limit=lambda one: given["timeout"] * (len(one.span.parts()) if one.span else 1) + 0.5,
+        limit=lambda one: given["timeout"] * (len(one.span.parts()) if one.span else 1),
         deadline=run.deadline,
         look=lambda done: _look(run, done, len(wanted)),
     )

@@ -56,11 +56,19 @@ def connection_options() -> dict[str, Any]:
 def connection(params: Mapping[str, Any], deadline: Optional[Deadline] = None) -> dict[str, Any]:
     """The options of :func:`connection_options` as those of :func:`http_options`, cut to the time that is left."""
     timeout, left = params["request_timeout"], deadline.left() if deadline else None
-    return {**params, "timeout": timeout if left is None or left <= 0 else min(timeout, left)}
+    return {**params, "timeout": timeout if left is None else min(timeout, max(0.05, left))}
 
 
 def http_constraints() -> dict[str, Any]:
     return {"mutually_exclusive": [["token", "username"]], "required_together": [["username", "password"]]}
+
+
+def needs_library() -> None:
+    """:class:`BadInput` where the library is missing. Also, it is loaded before the time of any work is taken."""
+    try:
+        import requests  # noqa: F401
+    except ImportError:
+        missing_library("requests", sys.executable)
 
 
 @dataclass(frozen=True)
@@ -117,17 +125,16 @@ class Service:
                 return answer
             url, before = urljoin(url, answer.location), url
             if _origin(url)[0] not in ("https", _origin(before)[0]):
-                raise OpsError(f"{self._asking()}: it leads to {_plain(without_query(url))}, which is not followed.")
+                raise OpsError(f"{self._asking()}: it leads to {without_query(url)}, which is not followed.")
             at_home = at_home and _origin(url) == _origin(self._address)
         raise OpsError(f"{self._asking()}: it leads on and on, more than {MOST_REDIRECTS} times.")
 
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Connections that several visits share."""
-        try:
-            import requests
-        except ImportError:
-            missing_library("requests", sys.executable)
+        needs_library()
+        import requests
+
         with requests.Session() as session:
             yield session
 
@@ -171,14 +178,14 @@ class Service:
 
     def _body(self, response: Any, until: float) -> bytes:
         """The timeout of the library is one of silence; a body that drips is bounded here."""
-        body = b""
+        body = bytearray()
         for piece in _pieces(response):
             body += piece
             if time.monotonic() > until:
                 raise Unreachable(f"{self._asking()}: its answer took more than {self._params['timeout']:g} s.")
             if len(body) > MOST_BYTES:
                 raise OpsError(f"{self._asking()}: its answer has more than {MOST_BYTES >> 20} MB.")
-        return body
+        return bytes(body)
 
     def _asking(self) -> str:
         return f"Failed to ask {self.name} at {self.url}"
@@ -243,7 +250,7 @@ def _checked(named: Any, params: Mapping[str, Any], page: bool) -> str:
     except ValueError:
         host = None
     if not host or parts.scheme not in ("http", "https") or (parts.query and not page) or parts.fragment:
-        shown = _plain(without_query(url))
+        shown = _plain(url.partition("?")[0])
         raise BadInput(f"{named('url')}: {shown!r} is no address; give one such as https://metrics.example.com.")
     if parts.username is not None or parts.password is not None:
         raise BadInput(f"{named('url')}: leave the user out of it; give {named('username')} and {named('password')}.")
@@ -261,8 +268,15 @@ def _checked(named: Any, params: Mapping[str, Any], page: bool) -> str:
 
 
 def without_query(url: str) -> str:
-    """An address as it may be told: a query may hold a secret."""
-    return url.partition("#")[0].partition("?")[0]
+    """An address as it may be told: a query may hold a secret, and so may what stands before the host.
+
+    >>> without_query("https://ann:secret@shop.example.com/a?token=b#c"), without_query("/health?token=b")
+    ('https://shop.example.com/a', '/health')
+    """
+    told = url.partition("#")[0].partition("?")[0]
+    scheme, slashes, rest = told.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _origin(url: str) -> tuple[str, str, Optional[int]]:

@@ -35,16 +35,19 @@ def useful_by_density(leaf_pages: int, density: Optional[float], rows: float, fi
     return float(leaves * (1 + INNER_SHARE) + 1) * PAGE_BYTES
 
 
-def useful_by_width(rows: float, width: float, widest: int, nulls: bool, fillfactor: int) -> Optional[float]:
+def useful_by_width(
+    rows: float, width: float, widest: int, nulls: bool, fillfactor: int, *, exact: bool = False
+) -> Optional[float]:
     """Bytes of a rebuild, from the number of entries and the average width of the keys; None when they tell nothing.
 
-    Deduplication is left out of account: it makes real indexes smaller than this, never larger.
+    ``exact``: the key is one column of a fixed width, so that nothing is padded but its end. Deduplication is left out
+    of account: it makes real indexes smaller than this, never larger.
     """
     if rows < 0 or widest > WIDEST_BYTES:
         return None
     header = 16 if nulls else 8
-    # Each key may be padded up to eight bytes; the line pointer is four.
-    row_bytes = math.ceil((header + width) / 8) * 8 + 8 + 4
+    # Keys may be padded up to eight bytes; the line pointer is four.
+    row_bytes = math.ceil((header + width) / 8) * 8 + (0 if exact else 8) + 4
     leaves = rows * row_bytes / USABLE_BYTES / achievable(row_bytes, fillfactor)
     return float(leaves * (1 + INNER_SHARE) + 2) * PAGE_BYTES
 

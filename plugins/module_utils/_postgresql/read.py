@@ -78,7 +78,7 @@ _WIDTHS = """
 SELECT i.indexrelid::bigint AS oid, count(*) AS keys, count(coalesce(s.avg_width, e.avg_width)) AS known,
        sum(coalesce(s.avg_width * (1 - s.null_frac), e.avg_width * (1 - e.null_frac)))::float8 AS width,
        max(coalesce(s.avg_width, e.avg_width)) AS widest,
-       bool_or(coalesce(s.null_frac, e.null_frac) > 0) AS nulls
+       bool_or(coalesce(s.null_frac, e.null_frac) > 0) AS nulls, count(*) = 1 AND bool_and(ia.attlen > 0) AS exact
   FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_class tc ON tc.oid = i.indrelid
   JOIN pg_namespace n ON n.oid = tc.relnamespace
   JOIN pg_attribute ia ON ia.attrelid = ic.oid AND ia.attnum > 0
@@ -95,7 +95,7 @@ SELECT n.nspname AS schema FROM pg_extension e JOIN pg_namespace n ON n.oid = e.
  WHERE e.extname = 'pgstattuple' AND has_schema_privilege(n.oid, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE')
 """
 # Of TOAST tables the server keeps no statistics; their keys are always these.
-_TOAST_WIDTHS: Row = {"keys": 2, "known": 2, "width": 8.0, "widest": 4, "nulls": False}
+_TOAST_WIDTHS: Row = {"keys": 2, "known": 2, "width": 8.0, "widest": 4, "nulls": False, "exact": True}
 # How a table's rows are known once they were counted.
 COUNTED = "pgstattuple_approx"
 # The row types of the probes: regclass is 2205.
@@ -227,7 +227,8 @@ def probe_schema(session: Session, function: str) -> Optional[str]:
 def _estimated(index: Index, rows: float, row: Optional[Row]) -> Index:
     if row is None or row["known"] < row["keys"]:
         return index
-    useful = useful_by_width(rows, row["width"], row["widest"], row["nulls"], index.fillfactor)
+    key = (row["width"], row["widest"], row["nulls"])
+    useful = useful_by_width(rows, *key, index.fillfactor, exact=row["exact"])
     if useful is None:
         return index
     return replace(index, useful_bytes=useful, measured="estimate", confidence="medium")

@@ -14,7 +14,7 @@ from ansible_collections.day2.ops.plugins.module_utils._report.drawings import D
 
 # One size for all: text keeps its size when two stand side by side on a desk, or one on a phone.
 _WIDTH = 460
-_LONGEST_LABEL = 24
+_LONGEST_LABEL = 27
 # What pygal draws for its script, which a page without one has no use for.
 _UNWANTED_TAGS = ("script", "style", "desc", "title")
 _UNWANTED_CLASSES = ("text-overlay", "tooltip-overlay", "titles")
@@ -52,6 +52,7 @@ def _options(drawing: Drawing, height: int) -> dict[str, Any]:
         "width": _WIDTH,
         "height": height,
         "margin": 6,
+        "margin_right": 32,  # half of the last label lies there
         "spacing": 6,
         "js": [],
         "css": [],

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from ansible_collections.day2.ops.plugins.module_utils._report import units, words
 from ansible_collections.day2.ops.plugins.module_utils._report.model import STATUSES, Report, worst
+from ansible_collections.day2.ops.plugins.module_utils._report.past import playbook_key
 from ansible_collections.day2.ops.plugins.module_utils._report.style import STYLE
 
 KEY = "v1/runs/index.json"
@@ -58,18 +59,24 @@ def entry_of(report: Report, page: Optional[str]) -> Entry:
 def with_entry(known: Sequence[Entry], entry: Entry) -> list[Entry]:
     """The index with a run, newest first, as far as there is room. Slices of one job, and a run that is reported on
     again, have one line together."""
-    same = next((one for one in known if one["run_id"] == entry["run_id"]), None)
+    me = _identity(entry)
+    same = next((one for one in known if _identity(one) == me), None)
     if same and not set(same["targets"]) <= set(entry["targets"]):
         targets = {**same["targets"], **entry["targets"]}
         named = same if len(same["targets"]) > len(entry["targets"]) else entry
         began, ended = min(same["started"], entry["started"]), max(same["ended"] or "", entry["ended"] or "")
         merged = {"targets": targets, "status": worst(list(targets.values())), "headline": named["headline"]}
         entry = {**entry, **merged, "started": began, "ended": ended or None}
-    runs = [entry, *(one for one in known if one["run_id"] != entry["run_id"])]
+    runs = [entry, *(one for one in known if _identity(one) != me)]
     runs = sorted(runs, key=lambda one: str(one["started"]), reverse=True)[:MOST_RUNS]
     while len(runs) > 1 and len(json.dumps(runs)) > MOST_BYTES:
         runs = runs[: max(1, len(runs) * 9 // 10)]
     return runs
+
+
+def _identity(entry: Entry) -> tuple[str, str]:
+    """The jobs of one AWX workflow share its id; they are playbooks of their own."""
+    return str(entry["run_id"]), playbook_key(str(entry["playbook"]))
 
 
 def strips(entries: Iterable[Entry]) -> list[Strip]:
@@ -161,7 +168,7 @@ _PAGE = """\
 {%- else %}<span class="head">{{ run.name }}</span>{% endif %}</td>
 <td class="state"><span class="chip {{ run.status }}">{{ run.status }}</span></td>
 <td data-label="Health" class="nowrap">{{ run.health or '–' }}</td>
-<td data-label="Result">{{ run.headline }} <span class="soft small">{{ run.run_id }}</span></td>
+<td data-label="Result"><div>{{ run.headline }} <span class="soft small">{{ run.run_id }}</span></div></td>
 </tr>
 {%- endfor %}
 </tbody>

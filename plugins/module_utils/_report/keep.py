@@ -49,9 +49,9 @@ def _records(folders: Sequence[str]) -> Iterator[str]:
                 yield os.path.join(folder, name)
 
 
-def without_store(report: Report) -> Report:
+def without_store(report: Report, why_not: str = past.NO_STORE) -> Report:
     """The report when there is nothing to remember it by."""
-    return _with_past(report, [Past(why_not=past.NO_STORE) for _target in report.targets])
+    return _with_past(report, [Past(why_not=why_not) for _target in report.targets])
 
 
 def recall(store: Store, report: Report) -> Report:
@@ -61,7 +61,7 @@ def recall(store: Store, report: Report) -> Report:
         try:
             history = read_history(store, target.target)
         except OpsError as error:
-            return Past(why_not=f"What former runs left cannot be read: {str(error).rstrip('.')}.")
+            return Past(why_not=past.unread(error))
         return past.past_of(history, target, report.playbook, report.run_id, _began(report, target))
 
     return _with_past(report, _at_once(look, report.targets))

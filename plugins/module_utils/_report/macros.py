@@ -98,6 +98,21 @@ MACROS = """\
 </ul>
 {%- endmacro -%}
 
+{%- macro change_list(changes) -%}
+<ul class="items tight">
+{%- for target, change in changes %}
+<li>{{ chip(change.look, change.label) }}
+<div>
+<p>{{ name_of(target) }} <span class="soft">{{ change.head }}</span></p>
+<p>{{ change.text }}</p>
+{%- if change.move %}
+<p class="soft num">{{ change.move }}</p>
+{%- endif %}
+</div></li>
+{%- endfor %}
+</ul>
+{%- endmacro -%}
+
 {%- macro more(label) -%}
 <details class="more"><summary>{{ label }}</summary>{{ caller() }}</details>
 {%- endmacro -%}

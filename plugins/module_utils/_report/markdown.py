@@ -69,10 +69,11 @@ def _changes(report: Report, rest: str) -> list[str]:
     lines = [
         f"- **{change.label}** {_text(target.target)}, {_text(change.head)}: {_text(change.text)}"
         + (f" *{_text(change.move)}*" if change.move else "")
-        for target, change in found["shown"]
+        for target, change in [*found["bad"], *found["good"]]
     ]
-    if found["more"]:
-        lines.append(f"- And {found['more']:,} more, see {rest}.")
+    left_out = found["bad_more"] + found["good_more"]
+    if left_out:
+        lines.append(f"- And {left_out:,} more, see {rest}.")
     said = " ".join(one for one in (words.changed(report), words.compared(report)) if one)
     return [f"## {found['title']}", _text(said), "\n".join(lines)]
 

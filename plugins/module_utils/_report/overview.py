@@ -15,7 +15,7 @@ from ansible_collections.day2.ops.plugins.module_utils._report import charts, un
 from ansible_collections.day2.ops.plugins.module_utils._report.drawings import Drawing, drawings, numbers, sizes_of
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Action, Change, Report
 
-MOST_CHANGES = 30
+MOST_CHANGES = 25
 FEWEST_CELLS, MOST_CELLS = 3, 300
 _TONES = {"healthy": "ok", "degraded": "warn", "unhealthy": "crit"}
 _TITLES = {"worse": "Worse", "better": "Better", "new": "New", "vanished": "Gone"}
@@ -72,6 +72,8 @@ def changes(report: Report) -> dict[str, Any]:
     """What changed since the last run, worst first. New checks that are ok are counted, not told one by one."""
     found = report.changes
     told = sorted((pair for pair in found if _worth_telling(pair[1])), key=lambda pair: _urgency(pair[1]))
+    bad = [(target, shown(change)) for target, change in told if change.kind != "better"]
+    good = [(target, shown(change)) for target, change in told if change.kind == "better"]
     counts = words.change_counts(report)
     looks = {"worse": "crit", "new": "deferred", "vanished": "unknown", "better": "ok"}
     names = {"worse": "got worse", "new": "new", "vanished": "no longer checked", "better": "got better"}
@@ -79,8 +81,10 @@ def changes(report: Report) -> dict[str, Any]:
     return {
         "title": "What changed since the last run" if found or not compared else "Nothing changed since the last run",
         "tallies": [(looks[kind], counts[kind], names[kind]) for kind in looks if counts[kind]],
-        "shown": [(target, shown(change)) for target, change in told[:MOST_CHANGES]],
-        "more": max(0, len(told) - MOST_CHANGES),
+        "bad": bad[:MOST_CHANGES],
+        "bad_more": max(0, len(bad) - MOST_CHANGES),
+        "good": good[:MOST_CHANGES],
+        "good_more": max(0, len(good) - MOST_CHANGES),
         "compared": words.compared(report),
     }
 

@@ -35,6 +35,11 @@ _EMPTY: dict[str, Any] = {"throughput": {}, "deferred": {}, "raised": {}, "bytes
 Seen = dict[str, Any]
 
 
+def unread(error: Exception) -> str:
+    """Why there is nothing to compare with, where the store did not give it."""
+    return f"What former runs left cannot be read: {str(error).rstrip('.')}."
+
+
 def playbook_key(playbook: str) -> str:
     """One name for a playbook, however it was called: ``playbooks/a-b.yml`` and ``day2.ops.a_b`` are ``a-b``."""
     name = playbook.rsplit("/", 1)[-1]
@@ -97,8 +102,7 @@ def _compare(before: Mapping[str, Seen], now: Mapping[str, Measured], unsure: bo
         if was is None:
             kind = "" if unsure and check["status"] == "ok" else "new"
         else:
-            step = _rank(check["status"]) - _rank(was["status"])
-            kind = "worse" if step > 0 else "better" if step < 0 else ""
+            kind = _direction(str(was["status"]), str(check["status"]))
         if kind:
             then = (str(was["status"]), was["value"]) if was else None
             name, subject = str(check["check"]), str(check["subject"])
@@ -107,6 +111,13 @@ def _compare(before: Mapping[str, Seen], now: Mapping[str, Measured], unsure: bo
         for key in (key for key in before if key not in now):
             check_id, _space, subject = key.partition(" ")
             yield Change("vanished", check_id, subject, (before[key]["status"], before[key]["value"]), None)
+
+
+def _direction(was: str, now: str) -> str:
+    """``worse``, ``better`` or nothing. To lose sight of something is never better, whatever it was."""
+    if was == now:
+        return ""
+    return "worse" if now == "unknown" or _rank(now) > _rank(was) else "better"
 
 
 def _rank(status: str) -> int:
@@ -123,7 +134,7 @@ def _snapshot(known: Optional[Mapping[str, Any]], target: Target, run_id: str, a
     last = {
         key_of(one.last): {
             "status": one.last["status"],
-            "value": one.last["value"],
+            "value": _finite(one.last["value"]),
             "since": _since(then.get(key_of(one.last)), one.last["status"], at),
         }
         for one in sorted(target.checks, key=lambda one: -_rank(one.last["status"]))[:MOST_CHECKS]
@@ -141,6 +152,10 @@ def _snapshot(known: Optional[Mapping[str, Any]], target: Target, run_id: str, a
     }
 
 
+def _finite(value: Optional[float]) -> Optional[float]:
+    return value if value is not None and math.isfinite(value) else None
+
+
 def _trends(history: Mapping[str, Any], target: Target, at: str) -> dict[str, tuple[tuple[int, float], ...]]:
     """The points of each series with those of this run; of one moment there is one point."""
     moment = int(clock.parse(target.ended or at).timestamp())
@@ -149,8 +164,8 @@ def _trends(history: Mapping[str, Any], target: Target, at: str) -> dict[str, tu
         for key, known in (history.get("trends") or {}).items()
     }
     for one in target.checks:
-        value = one.last["value"]
-        if value is not None and math.isfinite(value):
+        value = _finite(one.last["value"])
+        if value is not None:
             found.setdefault(key_of(one.last), {})[moment] = float(f"{value:.6g}")
     return {key: tuple(sorted(points.items())[-MOST_POINTS:]) for key, points in found.items() if points}
 

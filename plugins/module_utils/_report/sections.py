@@ -29,21 +29,16 @@ CHANGES = """\
 <span class="{{ look }}"><b class="num">{{ number }}</b> {{ label }}</span>
 {%- endfor %}</p>
 {%- endif %}
-{%- if changes.shown %}
-<ul class="items tight">
-{%- for target, change in changes.shown %}
-<li>{{ chip(change.look, change.label) }}
-<div>
-<p>{{ name_of(target) }} <span class="soft">{{ change.head }}</span></p>
-<p>{{ change.text }}{% if change.move %} <span class="soft num">{{ change.move }}</span>{% endif %}</p>
-</div></li>
-{%- endfor %}
-</ul>
+{%- if changes.bad %}
+{{ change_list(changes.bad) }}{{ left_out(changes.bad_more, 'change') }}
 {%- endif %}
-{%- if changes.more %}
-<p class="soft">And {{ count(changes.more, 'more change') }}, see {{ rest }}.</p>
+{%- if changes.good and changes.bad %}
+{% call more(count(changes.good | length + changes.good_more, 'check') ~ ' got better') -%}
+{{ change_list(changes.good) }}{{ left_out(changes.good_more, 'change') }}{% endcall %}
+{%- elif changes.good %}
+{{ change_list(changes.good) }}{{ left_out(changes.good_more, 'change') }}
 {%- endif %}
-<p class="soft{{ ' small' if changes.tallies or changes.shown }}">{{ changes.compared }}</p>
+<p class="soft compared{{ ' small' if changes.tallies }}">{{ changes.compared }}</p>
 </section>
 """
 
@@ -84,8 +79,10 @@ was made.</p>
 <span class="name">{{ chart.drawing.note }}</span></figcaption>
 {%- if chart.svg %}
 <div class="chart">{{ chart.svg }}</div>
+{%- if chart.drawing.series | length > 1 %}
 <p class="key">
 {%- for series in chart.drawing.series %}<span class="look-{{ series.look }}">{{ series.name }}</span>{% endfor %}</p>
+{%- endif %}
 {%- else %}
 <table>
 <thead><tr><th></th>{% for name in chart.heads %}<th class="right">{{ name }}</th>{% endfor %}</tr></thead>

@@ -90,7 +90,8 @@ h1 {
 .tallies { display: flex; flex-wrap: wrap; gap: 6px 26px; margin: -4px 0 8px; color: var(--soft); }
 .tallies b { font-size: 24px; font-weight: 700; color: var(--tone); margin-right: 3px; letter-spacing: -.01em; }
 .items.tight > li { padding: 9px 0; }
-.items + .soft, .tallies + .soft { margin-top: 8px; }
+.compared { margin-top: 10px; }
+h2 + .compared { margin-top: -8px; }
 
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 30px 40px; }
 figure { margin: 0; min-width: 0; break-inside: avoid; }
@@ -230,6 +231,8 @@ footer { margin-top: 28px; color: var(--soft); font-size: 13px; }
   .row { grid-template-columns: minmax(0, 1fr); gap: 3px; padding: 7px 0; }
   .row.axis .who { display: none; }
   .strip { grid-template-columns: minmax(0, 1fr); }
+  .chart text { font-size: 14px; }
+  .charts { gap: 24px; }
   .facts { grid-template-columns: minmax(0, 1fr); gap: 0; }
   .facts dd { margin-bottom: 10px; }
   table, tbody, td { display: block; width: 100%; }
@@ -263,6 +266,9 @@ footer { margin-top: 28px; color: var(--soft); font-size: 13px; }
   .items > li, tr, .row { break-inside: avoid; }
   h2, h3, summary { break-after: avoid; }
   .chip { border: 1px solid var(--tone); }
+  .charts { grid-template-columns: 1fr 1fr; gap: 18px 26px; }
+  .health { background: none; border: 1px solid var(--tone); border-left-width: 5px; }
+  .cells i { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .time { break-inside: avoid; break-after: avoid; }
   svg *, .key span::before, .now-key::before { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   details::details-content { content-visibility: visible; block-size: auto; }

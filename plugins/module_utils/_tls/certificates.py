@@ -144,7 +144,7 @@ def work(run: Run) -> Result:
         _late,
         jobs=params["jobs"],
         # Its own end comes first, but for what no library bounds, such as the resolution of a name.
-        limit=lambda _one: float(params["connect_timeout"]) + 0.5,
+        limit=lambda _one: float(params["connect_timeout"]),
         deadline=run.deadline,
         look=partial(_look, run, len(wanted)),
     )

@@ -22,8 +22,9 @@ MOST_BYTES = 16 << 20
 
 
 def needs_library() -> None:
-    """:class:`BadInput` where the library is missing: before anything is touched."""
+    """:class:`BadInput` where the library is missing. Also, it is loaded before the time of any work is taken."""
     try:
+        import cryptography.hazmat.primitives.serialization.pkcs12
         import cryptography.x509  # noqa: F401
     except ImportError:
         missing_library("cryptography", sys.executable)

@@ -190,7 +190,7 @@ def test_an_answer_that_drips_breaks_off_or_never_ends(stand_in: StandIn) -> Non
     began = time.monotonic()
     with pytest.raises(Unreachable, match="more than 1 s"):
         asking(stand_in.url).number("up")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8
     stand_in.body = b""
     stand_in.promised = 1
     with pytest.raises(Unreachable, match=r"broke off|no answer within"):
@@ -200,7 +200,7 @@ def test_an_answer_that_drips_breaks_off_or_never_ends(stand_in: StandIn) -> Non
         asking(stand_in.url).number("up")
     stand_in.promised, stand_in.body = 0, b" " * (MOST_BYTES + 1)
     with pytest.raises(OpsError, match="more than 8 MB"):
-        asking(stand_in.url).number("up")
+        asking(stand_in.url, timeout=30.0).number("up")
 
 
 def test_nobody_there(lab: Lab) -> None:

@@ -200,6 +200,8 @@ def collation_checks(result: dict[str, Any]) -> list[dict[str, Any]]:
 def test_a_collation_that_sorts_otherwise_now_is_told(place: Place) -> None:
     result = place.maintain(_ansible_check_mode=True)
     assert collation_checks(result) == []
+    if place.database.postgres.major < 17:
+        pytest.skip("the lab's servers have no collation with a version before 17")
     place.database.execute("CREATE COLLATION german (provider = builtin, locale = 'C.UTF-8')", user=demo.OWNER)
     place.database.execute("ALTER TABLE orders ADD COLUMN name text COLLATE german", user=demo.OWNER)
     place.database.execute("UPDATE pg_collation SET collversion = '0.9' WHERE collname = 'german'")

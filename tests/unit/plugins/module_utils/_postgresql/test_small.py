@@ -79,6 +79,11 @@ def test_wide_values_are_not_estimated() -> None:
     assert bloat.useful_by_width(1e6, 8.0, 8, False, 90) == pytest.approx(28e6, rel=0.25)
 
 
+def test_a_key_of_one_fixed_width_is_known_to_the_byte() -> None:
+    # A fresh index of a million bigints, as PostgreSQL builds it.
+    assert bloat.useful_by_width(1e6, 8.0, 8, False, 90, exact=True) == pytest.approx(22_487_040, rel=0.02)
+
+
 def test_the_application_name_fits_the_server() -> None:
     assert dial.application_name("20261206T020000Z-7c1e", "vacuum") == "day2/20261206T020000Z-7c1e/vacuum"
     long = dial.application_name("ä" * 80, "reindex")

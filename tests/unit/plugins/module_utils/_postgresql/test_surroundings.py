@@ -39,15 +39,19 @@ def hosted(place: Place) -> Iterator[Place]:
 
 def test_a_hosted_administrator_is_told_what_it_lacks_and_then_does_it_all(hosted: Place) -> None:
     login = hosted.database.login(HOSTED)
-    # What it needs at all comes before what it needs on the tables.
-    for wanted in (f'GRANT pg_monitor TO "{HOSTED}";', f'GRANT USAGE ON SCHEMA "Odd.Schema" TO "{HOSTED}";'):
-        refused = hosted.maintain(**login, **SMALL)
-        assert refused["error"]["kind"] == "refused" and refused["actions"] == [], refused
-        statements = re.findall(r"GRANT [^;]+;", refused["msg"])
-        assert wanted in statements, refused["msg"]
+    wanted = [f'GRANT pg_monitor TO "{HOSTED}";', f'GRANT CONNECT ON DATABASE postgres TO "{HOSTED}";']
+    if hosted.database.postgres.major >= 17:
+        # What it needs on the tables is told once it has what it needs at all. Members of the owner have that.
+        wanted.append(f'GRANT USAGE ON SCHEMA "Odd.Schema" TO "{HOSTED}";')
+    told: list[str] = []
+    while (done := hosted.maintain(**login, **SMALL))["error"]:
+        assert done["error"]["kind"] == "refused" and done["actions"] == [], done
+        statements = re.findall(r"GRANT [^;]+;", done["msg"])
+        assert statements and not set(statements) & set(told), done["msg"]
         for statement in statements:
             hosted.database.execute(statement)
-    done = hosted.maintain(**login, **SMALL)
+        told += statements
+    assert told == wanted
     assert {status for _, status in statuses(done)} == {"done"} and ("reindex", "done") in statuses(done), done
     again = hosted.maintain(**login, **SMALL)
     assert again["actions"] == [] and not again["changed"]

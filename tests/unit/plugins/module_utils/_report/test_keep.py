@@ -117,6 +117,12 @@ def test_slices_of_one_job_have_one_line(run: Make, store: Store) -> None:
     assert entry["targets"].keys() == {"db", "b"} and entry["status"] == "failed"
 
 
+def test_jobs_of_one_workflow_have_a_line_each(run: Make, store: Store) -> None:
+    for playbook in ("daily-health-check", "playbooks/verify-backups.yml", "day2.ops.verify_backups"):
+        keep.keep_page(store, run(line(), playbook=playbook), None)
+    assert len(entries(store)) == 2
+
+
 def test_an_index_that_somebody_else_changes_is_read_again(
     run: Make, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

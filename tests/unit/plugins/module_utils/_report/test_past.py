@@ -72,9 +72,9 @@ def test_worse_better_new_and_gone(nights: Nights) -> None:
 @pytest.mark.parametrize(
     ("was", "now", "kind"),
     [("ok", "unknown", "worse"), ("warn", "unknown", "worse"), ("unknown", "crit", "worse"),
-     ("crit", "unknown", "better"), ("unknown", "warn", "better"), ("crit", "warn", "better")],
+     ("crit", "unknown", "worse"), ("unknown", "warn", "better"), ("crit", "warn", "better")],
 )  # fmt: skip
-def test_what_is_not_known_lies_between_a_warning_and_a_crisis(nights: Nights, was: str, now: str, kind: str) -> None:
+def test_losing_sight_is_never_better(nights: Nights, was: str, now: str, kind: str) -> None:
     nights.night(1, check(status=was))
     assert list(kinds(nights.night(2, check(status=now))).values()) == [kind]
 
@@ -141,6 +141,7 @@ def test_trends_hold_what_has_a_number_and_this_run_too(nights: Nights) -> None:
             day, check(value=day / 10), check(subject="word", value=None), check(subject="nan", value=float("nan"))
         )
     assert list(found.trends) == ["disk_usage /"]
+    assert nights.history["checks"][PLAYBOOK]["last"]["disk_usage nan"]["value"] is None
     assert [value for _when, value in found.trends["disk_usage /"]] == [0.1, 0.2, 0.3]
 
 
