@@ -35,7 +35,7 @@ display = Display()
 # The steps that the window bounds; a rehearsal plans for the same time.
 BOUNDED_STEPS = ("plan", "run")
 # What speaks about the record is not part of it.
-NOT_KEPT = ("report",)
+NOT_KEPT = ("notice", "report", "run_metrics")
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]

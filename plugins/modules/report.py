@@ -162,6 +162,10 @@ result:
     links:
       description: The path of each file by format.
       type: dict
+folder:
+  description: The first folder of the run's record, beside which others leave what the report should say.
+  returned: success
+  type: str
 verdicts:
   description: For each target, by inventory name, its C(status), whether it C(failed) the run, and C(why).
   returned: success

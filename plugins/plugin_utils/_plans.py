@@ -28,7 +28,7 @@ from ansible_collections.day2.ops.plugins.module_utils._store.spec import store_
 SCHEMA = "day2.ops/plan/1"
 GOOD_FOR = timedelta(days=7)
 # They have no plan of their own: the bracket, and what speaks about the record.
-NO_ACTORS = ("record", "report", "run_open", "run_close")
+NO_ACTORS = ("notice", "record", "report", "run_metrics", "run_open", "run_close")
 # The rehearsal of the bracket and its work are one task.
 WORK_STEPS = ("", "plan", "run")
 _KEPT = ("action", "subject", "risk", "status", "reason", "predicted")

@@ -26,12 +26,13 @@ from .postgres import Postgres, give_folder
 from .processes import LabError, Process, give, reachable, service_account
 from .prometheus import Prometheus
 from .proxy import HangingServer, Proxy
+from .pushgateway import Pushgateway
 from .redis import Redis
 from .s3 import S3
 from .tls import Authority
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-Server = Alertmanager | Nginx | Postgres | PgBouncer | Prometheus | Redis | S3
+Server = Alertmanager | Nginx | Postgres | PgBouncer | Prometheus | Pushgateway | Redis | S3
 # PostgreSQL's socket path, with its name and a server's folder, must stay below 108 bytes.
 _LONGEST_ROOT = 50
 
@@ -149,6 +150,12 @@ class Lab:
         server = Prometheus.create(name, self._folder(name), self.programs, self.account, certificate)
         self.servers[name] = server
         self._local.append(server)
+        return server
+
+    def pushgateway(self, name: str = "pushgateway") -> Pushgateway:
+        """Debian's Pushgateway, in memory only."""
+        server = Pushgateway.create(name, self._folder(name), self.programs, self.account)
+        self.servers[name] = server
         return server
 
     def alertmanager(self, name: str = "alertmanager", *, peers: Sequence[str] | None = None) -> Alertmanager:

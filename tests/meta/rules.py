@@ -273,6 +273,7 @@ FACTORIES = {
     "boto3": "plugins/module_utils/_store/s3.py",
     "redis": "plugins/module_utils/_redis/connect.py",
     "requests": "plugins/module_utils/_observability/service.py",
+    "smtplib": "plugins/module_utils/_notify/mail.py",
     "socket": "plugins/module_utils/_tls/dial.py",
 }
 OPENERS = {
@@ -289,6 +290,7 @@ OPENERS = {
         "RedisCluster",
     },
     "requests": {"Session", "session", "request", "get", "head", "options", "post", "put", "patch", "delete", "api"},
+    "smtplib": {"SMTP", "SMTP_SSL", "LMTP"},
     "socket": {"socket", "create_connection", "create_server", "socketpair", "fromfd"},
 }
 FORBIDDEN_IMPORTS = {
@@ -297,7 +299,6 @@ FORBIDDEN_IMPORTS = {
     "urllib.request",
     "http.client",
     "ftplib",
-    "smtplib",
     "telnetlib",
     "asyncpg",
     "pg8000",

@@ -4,7 +4,7 @@
 """The one way to a service that speaks HTTP: options, questions with an end, and the causes of failure as errors.
 
 Only GET and HEAD are offered, and one POST for questions that are too long for an address, so nothing that is asked
-here changes anything, in check mode or out of it.
+here changes anything, in check mode or out of it. What is sent somewhere goes through ``sending``.
 """
 
 from __future__ import annotations
@@ -74,11 +74,12 @@ def needs_library() -> None:
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP status, the body that came with it, and where it leads, if anywhere."""
+    """An HTTP status, the body that came with it, where it leads, if anywhere, and when to come again, if it says."""
 
     status: int
     body: bytes
     location: str = ""
+    retry_after: str = ""
 
 
 class Service:
@@ -170,7 +171,9 @@ class Service:
                 stream=True,
                 **content,
             ) as response:
-                return Answer(response.status_code, self._body(response, until), response.headers.get("Location", ""))
+                said = response.headers
+                body = self._body(response, until)
+                return Answer(response.status_code, body, said.get("Location", ""), said.get("Retry-After", ""))
         except (requests.RequestException, HTTPError, OSError, UnicodeError) as error:
             self._failed(error)
 

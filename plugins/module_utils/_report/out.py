@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 from typing import Any
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
+from ansible_collections.day2.ops.plugins.module_utils._core.files import replace_file
 from ansible_collections.day2.ops.plugins.module_utils._report import data, html, markdown, words
 from ansible_collections.day2.ops.plugins.module_utils._report.model import EXIT_2, Report
 
@@ -35,10 +35,10 @@ def write(report: Report, folder: str, formats: Iterable[str], zone: tzinfo) -> 
     }
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        for name, path in links.items():
-            _replace(path, makers[name]())
     except OSError as error:
         raise OpsError(f"Failed to write the report to {folder}: {error.strerror}.") from error
+    for name, path in links.items():
+        replace_file(path, makers[name]().encode("utf-8", "replace"))
     return links
 
 
@@ -81,16 +81,3 @@ def verdicts(report: Report) -> dict[str, dict[str, Any]]:
         target.host: {"status": target.status, "failed": target.status in EXIT_2, "why": words.why(target)}
         for target in report.targets
     }
-
-
-def _replace(path: str, text: str) -> None:
-    handle, made = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(made, path)
-    except OSError:
-        os.unlink(made)
-        raise

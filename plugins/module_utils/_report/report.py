@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError, StoreError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, missing_library
+from ansible_collections.day2.ops.plugins.module_utils._notify.memory import failures
 from ansible_collections.day2.ops.plugins.module_utils._report import keep, out, past, words
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Report
 from ansible_collections.day2.ops.plugins.module_utils._report.read import read_run, run_folders
@@ -45,6 +47,7 @@ def work(run: Run) -> Result:
     zone = clock.zone(run.params["timezone"], "timezone")
     folders = run_folders(run.params["run_dir"], run.params["run_id"])
     report = summarise(read_run(folders), run.params["fail_on"], clock.now_iso())
+    report = replace(report, notes=(*report.notes, *failures(folders)))
     report, store, told = _recall(run, report)
     try:
         links = out.write(report, run.params["dest"] or folders[0], run.params["formats"], zone)
@@ -54,6 +57,7 @@ def work(run: Run) -> Result:
         "checks": [],
         "actions": [],
         "changed": False,
+        "folder": folders[0],
         "result": out.ops_result(report, links),
         "verdicts": out.verdicts(report),
         "summary": [*words.summary(report), *told, *_leave(store, report, folders, links)],

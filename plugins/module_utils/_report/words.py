@@ -122,14 +122,21 @@ def totals(report: Report) -> list[str]:
 def gains(actions: Sequence[Action], side: str) -> list[str]:
     """What some actions added up to, by their ``after`` or ``predicted``."""
     found = []
-    for keys, unit, words in _SUMS:
-        total = sum(_first(action[side], keys) or 0 for action in actions)
-        if unit == "bytes":
-            total += sum(shrunk(action, side) for action in actions)
+    for total, (_keys, unit, words) in zip(sums(actions, side).values(), _SUMS):
         if total:
             found.append(
                 f"{units.show(total, unit)} {'would be ' if side == 'predicted' and unit == 'bytes' else ''}{words}"
             )
+    return found
+
+
+def sums(actions: Sequence[Action], side: str) -> dict[str, float]:
+    """The same as numbers: ``reclaimed_bytes``, ``rows_deleted`` and ``rows_archived``, 0 where nothing is known."""
+    found = {}
+    for keys, unit, _words in _SUMS:
+        total = sum(_first(action[side], keys) or 0 for action in actions)
+        total += sum(shrunk(action, side) for action in actions) if unit == "bytes" else 0
+        found["reclaimed_bytes" if unit == "bytes" else keys[0]] = total
     return found
 
 

@@ -161,15 +161,19 @@ def find(store: Store, key: str) -> Optional[Got]:
 
 
 def change_json(
-    store: Store, key: str, change: Callable[[Optional[dict[str, Any]]], Mapping[str, Any]]
+    store: Store, key: str, change: Callable[[Optional[dict[str, Any]]], Optional[Mapping[str, Any]]]
 ) -> Mapping[str, Any]:
-    """Write what ``change`` makes of a JSON object, None where there is none; the object as written.
+    """Write what ``change`` makes of a JSON object, which is None where there is none; the object as it is then.
 
-    When somebody else wrote meanwhile ``change`` is asked again, with what is there then.
+    ``change`` makes None of what is to stay as it is. When somebody else wrote meanwhile it is asked again, with what
+    is there then.
     """
     for _try in range(TRIES):
         got = find(store, key)
-        value = change(from_json(got.data, f"{store.location}/{key}") if got else None)
+        old = from_json(got.data, f"{store.location}/{key}") if got else None
+        value = change(old)
+        if value is None:
+            return old or {}
         # Without indentation: such objects hold many small points, and what is read back is 1 MiB at most.
         data = json.dumps(value, sort_keys=True, separators=(",", ":")).encode() + b"\n"
         try:
