@@ -83,11 +83,27 @@ class Client:
             pipe = self._redis.pipeline(transaction=False)
             for words in commands:
                 pipe.execute_command(*words)
-            return list(pipe.execute())
+            # The library's own sentence on a failure within a pipeline would tell the name of the key.
+            return [_answer(one) for one in pipe.execute(raise_on_error=False)]
 
     def _allow(self, words: Sequence[Any]) -> None:
-        if str(words[0]).lower() not in self._grants.commands:
-            raise AssertionError(f"Contract violation: this connection may not send {words[0]}")
+        command = str(words[0]).lower()
+        if command in self._grants.commands:
+            return
+        if len(words) > 1 and f"{command}|{words[1]}".lower() in self._grants.commands:
+            return
+        raise AssertionError(f"Contract violation: this connection may not send {words[0]}")
+
+
+def _answer(answer: Any) -> Any:
+    """None for a key that another node of a cluster has taken meanwhile."""
+    from redis import exceptions
+
+    if isinstance(answer, (exceptions.AskError, exceptions.MovedError, exceptions.TryAgainError)):
+        return None
+    if isinstance(answer, exceptions.RedisError):
+        raise answer
+    return answer
 
 
 @contextmanager
