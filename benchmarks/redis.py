@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from ansible_collections.day2.ops.plugins.module_utils._redis.connect import connect, connection_spec
@@ -19,6 +18,7 @@ from ansible_collections.day2.ops.plugins.module_utils._redis.grants import BIG_
 from ansible_collections.day2.ops.plugins.module_utils._redis.walk import Seen, Wish, walk
 from benchmarks.measure import Figure
 from tests.lab import Lab, Redis
+from tests.lab.redis import PACKAGES
 
 KEYS = 1_000_000
 # One process for each key: so many of them tell what a million would take.
@@ -96,8 +96,8 @@ def _audit(server: Redis, wish: Wish, *, sizes: bool) -> tuple[float, float, See
 
 def _by_one(server: Redis, lab: Lab) -> float:
     """What is often found in runbooks: ``xargs -n1 redis-cli ttl``."""
-    program = _redis_cli(lab)
     names = "".join(f"user:{number}\n" for number in range(BY_ONE))
+    program, libraries = lab.programs.debian("redis-cli", PACKAGES)
     command = ["xargs", "-n1", str(program), "-p", str(server.port), "ttl"]
     began = time.monotonic()
     subprocess.run(
@@ -106,10 +106,6 @@ def _by_one(server: Redis, lab: Lab) -> float:
         text=True,
         check=True,
         stdout=subprocess.DEVNULL,
-        env={**os.environ, "REDISCLI_AUTH": server.password},
+        env={**os.environ, "REDISCLI_AUTH": server.password, "LD_LIBRARY_PATH": libraries},
     )
     return time.monotonic() - began
-
-
-def _redis_cli(lab: Lab) -> Path:
-    return lab.programs.valkey() / "valkey-cli"

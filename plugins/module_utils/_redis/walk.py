@@ -95,22 +95,17 @@ def next_count(count: int, took: float, latency: float) -> int:
 
 
 def _look(client: Client, names: list[bytes], wish: Wish, seen: Seen) -> None:
-    sizes: list[Optional[int]] = [None] * len(names)
-    commands: list[tuple[object, ...]] = [("TTL", name) for name in names]
+    sizes: list[Optional[int]] = []
     if wish.big_bytes is not None:
         # Of a collection the server measures five elements, unless told otherwise: it takes no time at any size.
-        commands += [("MEMORY", "USAGE", name) for name in names]
-    answers = client.pipeline(commands)
-    if wish.big_bytes is not None:
-        sizes = answers[len(names) :]
+        sizes = client.each(("MEMORY", "USAGE"), names)
     seen.keys += len(names)
-    for name, age, size in zip(names, answers, sizes):
-        if age is None or age == GONE:
-            continue
+    for name, age in zip(names, client.each(("TTL",), names)):
         if age == NEVER:
             _count(seen.permanent, name)
-        else:
+        elif age is not None and age != GONE:
             seen.expiring += 1
+    for name, size in zip(names, sizes):
         if size is not None and wish.big_bytes is not None and size >= wish.big_bytes:
             _count(seen.big, name)
             _keep(seen.largest, (size, readable(name) if wish.names else ""))

@@ -329,9 +329,9 @@ def test_one_cursor_and_steps_of_a_bounded_size(server, stale, monkeypatch):
             sent.append(words)
             return self.client.command(*words)
 
-        def pipeline(self, commands):
-            assert len(commands) <= 2 * walking.TOGETHER
-            return self.client.pipeline(commands)
+        def each(self, words, names):
+            assert 0 < len(names) <= walking.TOGETHER
+            return self.client.each(words, names)
 
     with connect(a_run(server.login()).params, MAINTENANCE) as client:
         *_, seen = walk(Spy(client), Wish(big_bytes=1))
