@@ -11,7 +11,18 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 
-from benchmarks import backup, bloated_night, corpus, health, idle_night, partitions, plan_size, predictions, retention
+from benchmarks import (
+    backup,
+    bloated_night,
+    corpus,
+    health,
+    idle_night,
+    partitions,
+    plan_size,
+    predictions,
+    redis,
+    retention,
+)
 from benchmarks.measure import Figure
 from benchmarks.predictions import Seen
 
@@ -27,7 +38,12 @@ def postgresql() -> Iterator[Figure]:
         yield from part.run()
 
 
-ALL: dict[str, Callable[[], Iterable[Figure]]] = {"backup": backup.run, "health": health.run, "postgresql": postgresql}
+ALL: dict[str, Callable[[], Iterable[Figure]]] = {
+    "backup": backup.run,
+    "health": health.run,
+    "postgresql": postgresql,
+    "redis": redis.run,
+}
 PARTS = {
     "idle_night": idle_night.run,
     "bloated_night": bloated_night.run,

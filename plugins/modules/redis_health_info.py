@@ -11,8 +11,11 @@ module: redis_health_info
 short_description: Judge the health of a Redis or Valkey server
 version_added: 0.1.0
 description:
-  - Judges memory, fragmentation, hit rate, evictions, keys that never expire, connections, replication and persistence.
-  - All of it comes from one C(INFO). Only commands that read can be sent, and no key's value is ever read.
+  - Judges memory, fragmentation, hit rate, evictions, keys that never expire and big ones, connections, waiting and
+    rejected clients, latency, forks, replication and persistence.
+  - Most of it comes from one C(INFO). Only commands that read can be sent, and no key's value is ever read.
+  - Where keys are looked at, that is done in small steps with pauses. Like any client's look it makes a primary drop
+    what has expired, and it counts as a hit in the server's statistics.
   - Rates are those since the server's start. The nodes of a cluster are targets of their own.
   - A finding is a result, not a failure. A server that cannot be reached is a failure.
 extends_documentation_fragment:
@@ -20,8 +23,8 @@ extends_documentation_fragment:
   - day2.ops._run
   - day2.ops._redis
 notes:
-  - "The user needs C(+info); with O(sample_keys) also C(+select), C(+scan), C(+ttl) and C(~*). For example
-    C(ACL SETUSER day2 on >password +info)."
+  - "The user needs C(+info); with O(sample_keys) also C(+select), C(+scan), C(+ttl) and C(~*), with O(big_key_bytes)
+    C(+memory|usage), with O(slowlog) C(+slowlog|len). For example C(ACL SETUSER day2 on >password +info)."
 options:
   thresholds:
     description:
@@ -36,6 +39,12 @@ options:
       - C(connections) (0.8 and 0.95) is the share of C(maxclients).
       - C(lag) (30 and 120) is the seconds since primary and replica last heard of each other.
       - C(save_age) (null and null) is the seconds since the last snapshot.
+      - C(blocked_clients) (null and null) is how many clients wait for data.
+      - C(rejected_connections) (0.001 and 0.05) is the share of connections that were turned away.
+      - C(fork) (0.5 and 2.0) is the seconds that the last fork took.
+      - C(latency) (0.05 and 0.5) is the seconds of the slowest of a few small questions, network included.
+      - C(slow_commands) (1 and null) is the length of the slow log.
+      - C(big_keys) (1 and null) is how many keys have O(big_key_bytes) or more.
     type: dict
     default: {}
   expected_replicas:
@@ -52,6 +61,17 @@ options:
     description: How many seconds the sample of one database may take.
     type: int
     default: 2
+  big_key_bytes:
+    description: Among the keys that O(sample_keys) looks at, count those that take so many bytes or more. Needs it.
+    type: int
+  key_names:
+    description: Whether the largest of these keys are named. Their names stand in the report then.
+    type: bool
+    default: false
+  slowlog:
+    description: Whether to count the commands in the server's slow log.
+    type: bool
+    default: false
 author:
   - day2.ops maintainers (@day2-ops)
 """
@@ -74,9 +94,11 @@ EXAMPLES = r"""
       keys_without_ttl: {warn: null, crit: null}
       save_age: {warn: 7200, crit: 86400}
 
-- name: Find out which keys are written without a time to live
+- name: Find out which keys are written without a time to live, and which are big
   day2.ops.redis_health_info:
-    sample_keys: 20000
+    sample_keys: 1000000
+    sample_seconds: 60
+    big_key_bytes: 1048576
 """
 
 RETURN = r"""
@@ -96,12 +118,14 @@ error:
   type: dict
 """
 
+from dataclasses import replace
 from functools import partial
 
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, run_module
 from ansible_collections.day2.ops.plugins.module_utils._redis import checks, connect, grants, read, thresholds
+from ansible_collections.day2.ops.plugins.module_utils._redis.walk import Wish
 
 
 def spec() -> ArgumentSpec:
@@ -110,21 +134,31 @@ def spec() -> ArgumentSpec:
         expected_replicas={"type": "int"},
         sample_keys={"type": "int", "default": 0, "no_log": False},
         sample_seconds={"type": "int", "default": 2},
+        big_key_bytes={"type": "int", "no_log": False},
+        key_names={"type": "bool", "default": False, "no_log": False},
+        slowlog={"type": "bool", "default": False},
     )
 
 
 def work(run: Run) -> Result:
     params = run.params
     limits = thresholds.complete(params["thresholds"])
-    for option in ("expected_replicas", "sample_keys", "sample_seconds"):
+    for option in ("expected_replicas", "sample_keys", "sample_seconds", "big_key_bytes"):
         if (params[option] or 0) < 0:
             raise BadInput(f"{option}: {params[option]} is negative; give 0 or more.")
-    with connect.connect(params, grants.HEALTH, run.deadline) as client:
+    if params["big_key_bytes"] and not params["sample_keys"]:
+        raise BadInput("big_key_bytes: no key is looked at; give the number of keys as sample_keys.")
+    with connect.connect(params, grants.SLOWLOG if params["slowlog"] else grants.HEALTH, run.deadline) as client:
         facts = read.read(client)
+        slow = client.command("SLOWLOG", "LEN") if params["slowlog"] else None
+        facts = replace(facts, answered=read.answered(client), slow=slow)
     if params["sample_keys"]:
-        run.live.progress("looking for keys that never expire")
-        database = partial(connect.connect, params, grants.SAMPLE, run.deadline)
-        facts = read.sample(database, facts, params["sample_keys"], params["sample_seconds"], run.live.check)
+        run.live.progress("looking at keys")
+        big = params["big_key_bytes"] or None
+        allowed = grants.BIG_KEYS if big else grants.SAMPLE
+        wish = Wish(params["sample_keys"], big, names=params["key_names"])
+        database = partial(connect.connect, params, allowed, run.deadline)
+        facts = read.sample(database, facts, wish, params["sample_seconds"], run.live.check)
     found = [checks.transport(params), *checks.checks(facts, limits, params["expected_replicas"])]
     return {"checks": found, "actions": []}
 

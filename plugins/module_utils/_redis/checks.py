@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any, Mapping, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
-from ansible_collections.day2.ops.plugins.module_utils._redis import durability, types
+from ansible_collections.day2.ops.plugins.module_utils._redis import durability, load, types
 from ansible_collections.day2.ops.plugins.module_utils._redis.connect import is_loopback, uses_tls
 from ansible_collections.day2.ops.plugins.module_utils._redis.read import Database, Facts, Number
 from ansible_collections.day2.ops.plugins.module_utils._redis.thresholds import Thresholds
 from ansible_collections.day2.ops.plugins.module_utils._redis.types import SERVER
+from ansible_collections.day2.ops.plugins.module_utils._redis.walk import Seen, ranked
 
 # Below these a ratio says nothing.
 FEWEST_LOOKUPS = 1000
@@ -29,13 +30,25 @@ def checks(facts: Facts, thresholds: Thresholds, expected_replicas: Optional[int
         _hit_rate(facts, thresholds),
         _evictions(facts, thresholds),
         _connections(facts, thresholds),
-        *(_without_ttl(facts, database, thresholds) for database in facts.databases),
+        *load.load(facts, thresholds),
+        *keys(facts, thresholds),
         *durability.replication(facts, thresholds),
         *durability.persistence(facts, thresholds),
     ]
     if expected_replicas is not None and facts.text("role") == "master":
         found.append(durability.replicas(facts, expected_replicas))
     return found
+
+
+def upkeep(facts: Facts, thresholds: Thresholds) -> list[Check]:
+    """The verdicts on what maintenance can do something about."""
+    return [_memory(facts, thresholds), _fragmentation(facts, thresholds), *keys(facts, thresholds)]
+
+
+def keys(facts: Facts, thresholds: Thresholds) -> list[Check]:
+    """By database: keys that never expire and, where they were looked for, big ones."""
+    found = [_without_ttl(facts, database, thresholds) for database in facts.databases]
+    return [*found, *(_big(one, one.seen, thresholds) for one in facts.databases if one.seen and one.seen.big_bytes)]
 
 
 def transport(params: Mapping[str, Any]) -> Check:
@@ -226,15 +239,27 @@ def _without_ttl(facts: Facts, database: Database, thresholds: Thresholds) -> Ch
         keys=database.keys,
         without_ttl=database.keys - database.expiring,
         policy=policy,
-        sampled=database.sampled,
-        sampled_prefixes=_prefixes(database),
+        sampled=database.seen.keys if database.seen else 0,
+        sampled_prefixes=ranked(database.seen.permanent) if database.seen else "",
     )
 
 
-def _prefixes(database: Database) -> str:
-    """The five most frequent prefixes of the sample's keys that never expire."""
-    ranked = sorted(database.prefixes.items(), key=lambda item: (-item[1], item[0]))[:5]
-    return ", ".join(f"{prefix} {count}" for prefix, count in ranked)
+def _big(database: Database, seen: Seen, thresholds: Thresholds) -> Check:
+    count, bound = sum(seen.big.values()), seen.big_bytes or 0
+    largest = sorted(seen.largest, reverse=True)
+    of = "keys" if seen.complete else "keys that were looked at"
+    return types.BIG_KEYS(
+        database.name,
+        count,
+        **thresholds["big_keys"],
+        summary=f"{count} of {seen.keys} {of} in {database.name} take {_mib(bound)} or more each.",
+        advice="Split them: whoever reads or deletes such a key as a whole holds up all others.",
+        sampled=seen.keys,
+        bytes=bound,
+        largest_bytes=largest[0][0] if largest else None,
+        prefixes=ranked(seen.big),
+        names=", ".join(f"{name} {_mib(size)}" for size, name in largest if name),
+    )
 
 
 def _mib(size: Number) -> str:

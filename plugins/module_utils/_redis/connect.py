@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Sequence
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.deadline import Deadline
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused, Unreachable
+from ansible_collections.day2.ops.plugins.module_utils._core.given import above_zero
 from ansible_collections.day2.ops.plugins.module_utils._core.module import missing_library
 from ansible_collections.day2.ops.plugins.module_utils._redis.grants import Grants
 
@@ -83,11 +84,27 @@ class Client:
             pipe = self._redis.pipeline(transaction=False)
             for words in commands:
                 pipe.execute_command(*words)
-            return list(pipe.execute())
+            # The library's own sentence on a failure within a pipeline would tell the name of the key.
+            return [_answer(one) for one in pipe.execute(raise_on_error=False)]
 
     def _allow(self, words: Sequence[Any]) -> None:
-        if str(words[0]).lower() not in self._grants.commands:
-            raise AssertionError(f"Contract violation: this connection may not send {words[0]}")
+        command = str(words[0]).lower()
+        if command in self._grants.commands:
+            return
+        if len(words) > 1 and f"{command}|{words[1]}".lower() in self._grants.commands:
+            return
+        raise AssertionError(f"Contract violation: this connection may not send {words[0]}")
+
+
+def _answer(answer: Any) -> Any:
+    """None for a key that another node of a cluster has taken meanwhile."""
+    from redis import exceptions
+
+    if isinstance(answer, (exceptions.AskError, exceptions.MovedError, exceptions.TryAgainError)):
+        return None
+    if isinstance(answer, exceptions.RedisError):
+        raise answer
+    return answer
 
 
 @contextmanager
@@ -98,11 +115,10 @@ def connect(
     ``connect_timeout``."""
     _readable(params)
     timeout: float = params["connect_timeout"]
-    if timeout <= 0:
-        raise BadInput(f"connect_timeout: {timeout} is not positive; give a number of seconds.")
+    above_zero("connect_timeout", timeout, "a number of seconds")
     if deadline is not None:
         deadline.check()
-        timeout = min(timeout, deadline.left() or timeout)
+        timeout = deadline.cut(timeout)
     try:
         import redis
         from redis.backoff import NoBackoff

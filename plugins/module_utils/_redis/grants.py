@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Grants:
-    """``commands`` in lower case; ``keys`` whether names of keys are touched."""
+    """``commands`` in lower case, one of several as ``memory|usage``; ``keys`` whether names of keys are touched."""
 
     commands: tuple[str, ...]
     keys: bool = False
@@ -24,4 +24,8 @@ class Grants:
 
 # All of them read. INFO counts as dangerous in the server's categories, so most users lack it.
 HEALTH = Grants(("info",))
+SLOWLOG = Grants(("info", "slowlog|len"))
 SAMPLE = Grants(("info", "select", "scan", "ttl"), keys=True)
+BIG_KEYS = Grants(("info", "select", "scan", "ttl", "memory|usage"), keys=True)
+# Nothing here can delete or change a key: what goes is what the server itself finds expired when it is looked at.
+MAINTENANCE = Grants(("info", "ping", "select", "scan", "ttl", "memory|usage", "memory|purge"), keys=True)

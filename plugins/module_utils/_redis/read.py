@@ -7,46 +7,54 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Callable, ContextManager, Mapping, Optional, Union
 
 from ansible_collections.day2.ops.plugins.module_utils._redis.connect import Client
+from ansible_collections.day2.ops.plugins.module_utils._redis.walk import Seen, Wish, walk
 
 Number = Union[int, float]
 Open = Callable[[int], ContextManager[Client]]
-# Small steps, so that other clients wait for none of them: at 1000 keys a step PING was seen to wait 135 ms.
-STEP = 100
-NO_PREFIX = "(no prefix)"
+# So many questions tell how long the server takes to answer, and what a busy moment of it looks like.
+QUESTIONS = 20
 
 
 @dataclass(frozen=True)
 class Database:
-    """One numbered database. ``sampled`` of its keys were looked at, ``prefixes`` counts those without expiry."""
+    """One numbered database, and what a look at its keys has seen, where there was one."""
 
     name: str
     keys: int
     expiring: int
-    sampled: int = 0
-    prefixes: Mapping[str, int] = field(default_factory=dict)
+    seen: Optional[Seen] = None
+
+    @property
+    def number(self) -> int:
+        return int(self.name[2:])
 
 
 @dataclass(frozen=True)
 class Replica:
-    """A replica as its primary sees it; ``lag`` is the seconds since its last acknowledgement."""
+    """A replica as its primary sees it; ``lag`` is the seconds since its last acknowledgement, of ``offset``."""
 
     name: str
     state: str
     lag: Optional[Number]
+    offset: Optional[int] = None
 
 
 @dataclass(frozen=True)
 class Facts:
-    """``info`` is what INFO said, by field; fields that a managed service leaves out are missing."""
+    """``info`` is what INFO said, by field; fields that a managed service leaves out are missing.
+
+    ``answered`` is the longest time that the server took for a small question, ``slow`` the length of its slow log.
+    """
 
     info: Mapping[str, Any]
     databases: tuple[Database, ...]
     replicas: tuple[Replica, ...]
+    answered: Optional[float] = None
+    slow: Optional[int] = None
 
     def number(self, name: str) -> Optional[Number]:
         value = self.info.get(name)
@@ -70,40 +78,35 @@ def facts(info: Mapping[str, Any]) -> Facts:
             databases.append(Database(name, int(value["keys"]), int(value["expires"])))
         elif name.startswith("slave") and name[5:].isdigit():
             where = f"{value.get('ip')}:{value.get('port')}"
-            replicas.append(Replica(where, str(value.get("state", "")), value.get("lag")))
+            replicas.append(Replica(where, str(value.get("state", "")), value.get("lag"), value.get("offset")))
     return Facts(info, tuple(databases), tuple(replicas))
 
 
-def sample(open_database: Open, found: Facts, keys: int, seconds: float, wanted: Callable[[], None]) -> Facts:
-    """``found`` with up to ``keys`` keys of each database looked at, for up to ``seconds`` each.
+def answered(client: Client) -> float:
+    """The longest time of a few small questions, network included."""
+    longest = 0.0
+    for _question in range(QUESTIONS):
+        began = time.monotonic()
+        client.command("INFO", "replication")
+        longest = max(longest, time.monotonic() - began)
+    return longest
 
-    Only the part of a name before its first colon is kept. ``open_database`` connects to the database of a number.
-    ``wanted`` raises when the work should stop.
+
+def sample(open_database: Open, found: Facts, wish: Wish, seconds: float, wanted: Callable[[], None]) -> Facts:
+    """``found`` with the keys of each database looked at as ``wish`` says, for up to ``seconds`` each.
+
+    ``open_database`` connects to the database of a number. ``wanted`` raises when the work should stop.
     """
     databases = []
     for database in found.databases:
-        with open_database(int(database.name[2:])) as client:
-            databases.append(_sampled(client, database, keys, seconds, wanted))
+        until = time.monotonic() + seconds
+        seen = Seen()
+        with open_database(database.number) as client:
+            if seconds > 0:
+                for step in walk(client, wish):
+                    seen = step
+                    wanted()
+                    if time.monotonic() >= until:
+                        break
+        databases.append(replace(database, seen=seen))
     return replace(found, databases=tuple(databases))
-
-
-def _sampled(client: Client, database: Database, keys: int, seconds: float, wanted: Callable[[], None]) -> Database:
-    until = time.monotonic() + seconds
-    prefixes: Counter[str] = Counter()
-    cursor, sampled = 0, 0
-    while sampled < keys and time.monotonic() < until:
-        wanted()
-        cursor, names = client.command("SCAN", cursor, "COUNT", STEP)
-        names = names[: keys - sampled]
-        ages = client.pipeline([("TTL", name) for name in names])
-        prefixes.update(_prefix(name) for name, age in zip(names, ages) if age == -1)
-        sampled += len(names)
-        if cursor == 0:  # the whole database has been seen
-            break
-    return replace(database, sampled=sampled, prefixes=dict(prefixes))
-
-
-def _prefix(name: bytes) -> str:
-    """Names are bytes, and may be anything."""
-    head, colon, _rest = name.partition(b":")
-    return head[:32].decode("utf-8", errors="replace") if colon else NO_PREFIX

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.day2.ops.plugins.module_utils._core.records import CheckType
+from ansible_collections.day2.ops.plugins.module_utils._core import brake
+from ansible_collections.day2.ops.plugins.module_utils._core.records import ActionType, CheckType
 
 # The subject of what concerns the server as a whole.
 SERVER = "server"
@@ -29,7 +30,27 @@ REPLICATION = CheckType("redis_replication", "seconds", "above", ("role", "state
 REPLICAS = CheckType("redis_replicas", "count", "below", ("expected",))
 PERSISTENCE = CheckType("redis_persistence", "seconds", "above", ("last_status", "changes_since_save", "in_progress"))
 
+BLOCKED = CheckType("redis_blocked_clients", "count", "above", ("connected",))
+REJECTED = CheckType("redis_rejected_connections", "ratio", "above", ("rejected", "received", "maxclients"))
+FORK = CheckType("redis_fork", "seconds", "above", ("rss_bytes", "system_bytes"))
+LATENCY = CheckType("redis_latency", "seconds", "above", ("questions",))
+SLOW = CheckType("redis_slow_commands", "count", "above")
+BIG_KEYS = CheckType("redis_big_keys", "count", "above", ("sampled", "bytes", "largest_bytes", "prefixes", "names"))
+
 TYPES = (
     READY, TRANSPORT, MEMORY, FRAGMENTATION, HIT_RATE, WITHOUT_TTL, EVICTIONS, CONNECTIONS, REPLICATION, REPLICAS,
-    PERSISTENCE,
+    PERSISTENCE, BLOCKED, REJECTED, FORK, LATENCY, SLOW, BIG_KEYS,
 )  # fmt: skip
+
+_SERVER = ("keys", "expiring", "used_bytes", "rss_bytes")
+RECLAIM = ActionType(
+    "redis_reclaim_expired",
+    "maintain",
+    (*_SERVER, "keys_expired", "keys_seen", "bytes_freed", "seconds", "slowest_seconds", "ping_seconds",
+     *brake.MEASURES),
+)  # fmt: skip
+PURGE = ActionType(
+    "redis_memory_purge",
+    "maintain",
+    (*_SERVER, "allocator_rss_bytes", "bytes_freed", "seconds", "ping_seconds", *brake.MEASURES),
+)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -14,9 +15,10 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadIn
 from ansible_collections.day2.ops.plugins.module_utils._redis import types
 from ansible_collections.day2.ops.plugins.module_utils._redis.checks import checks, transport
 from ansible_collections.day2.ops.plugins.module_utils._redis.connect import connect
-from ansible_collections.day2.ops.plugins.module_utils._redis.grants import HEALTH, SAMPLE
-from ansible_collections.day2.ops.plugins.module_utils._redis.read import facts, read, sample
+from ansible_collections.day2.ops.plugins.module_utils._redis.grants import BIG_KEYS, HEALTH, SAMPLE, SLOWLOG
+from ansible_collections.day2.ops.plugins.module_utils._redis.read import answered, facts, read, sample
 from ansible_collections.day2.ops.plugins.module_utils._redis.thresholds import DEFAULTS, complete
+from ansible_collections.day2.ops.plugins.module_utils._redis.walk import Wish
 
 GIB = 1024**3
 SOUND = {
@@ -40,6 +42,8 @@ SOUND = {
     "maxclients": 10000,
     "blocked_clients": 0,
     "rejected_connections": 0,
+    "total_connections_received": 999,
+    "latest_fork_usec": 900,
     "loading": 0,
     "rdb_last_bgsave_status": "ok",
     "rdb_last_save_time": 1_799_999_000,
@@ -61,6 +65,9 @@ def test_a_sound_server_is_ok_in_every_respect():
     assert {entry["check"] for entry in found} == {kind.name for kind in types.TYPES} - {
         "redis_transport",
         "redis_replicas",
+        "redis_latency",
+        "redis_slow_commands",
+        "redis_big_keys",
     }
     assert not any(entry["advice"] for entry in found)
 
@@ -134,6 +141,17 @@ VERDICTS = [
     ("redis_persistence", "aof", {"aof_enabled": 1, "aof_last_write_status": "err"}, "crit", None),
     ("redis_persistence", "aof", {"aof_enabled": 1, "aof_last_bgrewrite_status": "err"}, "warn", None),
     ("redis_ready", "server", {"loading": 1}, "crit", None),
+    # what clients feel
+    ("redis_blocked_clients", "server", {"blocked_clients": 7}, "ok", 7),
+    ("redis_blocked_clients", "server", {"blocked_clients": None}, "unknown", None),
+    ("redis_rejected_connections", "server", {"rejected_connections": 1}, "warn", 0.001),
+    ("redis_rejected_connections", "server", {"rejected_connections": 111}, "crit", 0.1),
+    ("redis_rejected_connections", "server", {"rejected_connections": None}, "unknown", None),
+    ("redis_fork", "server", {}, "ok", 0.0009),
+    ("redis_fork", "server", {"latest_fork_usec": 700_000}, "warn", 0.7),
+    ("redis_fork", "server", {"latest_fork_usec": 3_000_000}, "crit", 3.0),
+    ("redis_fork", "server", {"used_memory_rss": 5 * GIB}, "warn", 0.0009),
+    ("redis_fork", "server", {"latest_fork_usec": None}, "unknown", None),
 ]
 # fmt: on
 
@@ -255,10 +273,11 @@ def test_a_real_replica_and_its_primary_gone(params, lab):
     assert link["status"] == "crit"
 
 
-def sampled(params, keys, seconds=10.0, wanted=lambda: None):
+def sampled(params, keys, seconds=10.0, wanted=lambda: None, **wish):
     with connect(params(), HEALTH) as client:
         found = read(client)
-    return sample(lambda number: connect(params(), SAMPLE, None, number), found, keys, seconds, wanted)
+    allowed = BIG_KEYS if "big_bytes" in wish else SAMPLE
+    return sample(lambda number: connect(params(), allowed, None, number), found, Wish(keys, **wish), seconds, wanted)
 
 
 def test_the_sample_counts_prefixes_of_keys_that_never_expire_in_every_database(params, redis_server):
@@ -271,9 +290,9 @@ def test_the_sample_counts_prefixes_of_keys_that_never_expire_in_every_database(
         before = client.dbsize(), other.dbsize()
         first, third = sampled(params, 10_000).databases
         assert (client.dbsize(), other.dbsize()) == before
-    assert (first.sampled, third.sampled) == (352, 1)
-    assert first.prefixes == {"user": 250, "(no prefix)": 1, "\ufffd\ufffd": 1}
-    assert third.prefixes == {"cart": 1}
+    assert (first.seen.keys, first.seen.expiring, third.seen.keys) == (352, 100, 1)
+    assert first.seen.permanent == {"user": 250, "(no prefix)": 1, "\ufffd\ufffd": 1}
+    assert third.seen.permanent == {"cart": 1}
     found = checks(sampled(params, 10_000), DEFAULTS)
     [entry] = [entry for entry in found if entry["check"] == "redis_keys_without_ttl" and entry["subject"] == "db0"]
     assert entry["evidence"]["sampled_prefixes"].startswith("user 250, ")
@@ -282,11 +301,41 @@ def test_the_sample_counts_prefixes_of_keys_that_never_expire_in_every_database(
 def test_the_sample_is_bounded_in_number_and_time_and_can_be_stopped(params, redis_server):
     with redis_server.client() as client:
         client.mset({f"user:{number}": "x" for number in range(5000)})
-    assert sampled(params, 250).databases[0].sampled == 250
-    assert sampled(params, 5000, seconds=0).databases[0].sampled == 0
+    assert sampled(params, 250).databases[0].seen.keys == 250
+    assert sampled(params, 5000, seconds=0).databases[0].seen.keys == 0
 
     def stop():
         raise Stopped("Stopped: the module received SIGTERM.")
 
     with pytest.raises(Stopped):
         sampled(params, 5000, wanted=stop)
+
+
+def test_big_keys_are_counted_and_named_only_when_asked(params, redis_server):
+    with redis_server.client() as client:
+        client.mset({f"user:{number}": "x" for number in range(50)})
+        client.set("blob:one two\n", "x" * 200_000)
+        client.rpush("queue", *("y" * 1000 for _ in range(200)))
+    for names, said in ((False, ""), (True, "blob:one two\\n")):
+        found = checks(sampled(params, 1000, big_bytes=100_000, names=names), DEFAULTS)
+        [big] = [entry for entry in found if entry["check"] == "redis_big_keys"]
+        assert (big["status"], big["value"], big["evidence"]["sampled"]) == ("warn", 2, 52)
+        assert big["evidence"]["prefixes"] == "(no prefix) 1, blob 1"
+        assert said in big["evidence"]["names"] and bool(big["evidence"]["names"]) is names
+
+
+def test_what_clients_feel_on_a_real_server(params, redis_server):
+    with redis_server.client() as client:
+        client.config_set("slowlog-log-slower-than", 0)
+        try:
+            client.ping()
+        finally:
+            client.config_set("slowlog-log-slower-than", 10_000)
+    with connect(params(), SLOWLOG) as client:
+        seen = replace(read(client), answered=answered(client), slow=client.command("SLOWLOG", "LEN"))
+    with redis_server.client() as client:
+        client.slowlog_reset()
+    found = {entry["check"]: entry for entry in checks(seen, DEFAULTS)}
+    assert 0 < found["redis_latency"]["value"] < 5
+    assert (found["redis_slow_commands"]["status"], found["redis_slow_commands"]["value"] > 0) == ("warn", True)
+    assert found["redis_rejected_connections"]["status"] == "ok"

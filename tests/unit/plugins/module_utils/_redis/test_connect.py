@@ -21,8 +21,15 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import (
     Unreachable,
 )
 from ansible_collections.day2.ops.plugins.module_utils._redis.connect import connect, is_loopback, uses_tls
-from ansible_collections.day2.ops.plugins.module_utils._redis.grants import HEALTH, SAMPLE, Grants
-from ansible_collections.day2.ops.plugins.modules import redis_health_info
+from ansible_collections.day2.ops.plugins.module_utils._redis.grants import (
+    BIG_KEYS,
+    HEALTH,
+    MAINTENANCE,
+    SAMPLE,
+    SLOWLOG,
+    Grants,
+)
+from ansible_collections.day2.ops.plugins.modules import redis_health_info, redis_maintenance
 
 
 def info(params, grants=HEALTH, deadline=None):
@@ -59,8 +66,10 @@ def test_only_granted_commands_can_be_sent(params, redis_server, command):
         assert client.get("precious") == b"1"
 
 
-def test_what_is_granted_only_reads():
-    assert set(SAMPLE.commands) | set(HEALTH.commands) == {"info", "select", "scan", "ttl"}
+def test_what_is_granted_never_writes():
+    granted = {command for grants in (HEALTH, SLOWLOG, SAMPLE, BIG_KEYS, MAINTENANCE) for command in grants.commands}
+    reads = {"info", "ping", "select", "scan", "ttl", "memory|usage", "slowlog|len"}
+    assert granted == reads | {"memory|purge"}
 
 
 def test_a_wrong_password_names_the_option(params):
@@ -214,7 +223,7 @@ def test_tls_on_one_side_only(params, tls_server):
     [
         ({"ca_certs": "/no/such/file", "tls": True}, "ca_certs: /no/such/file does not exist or cannot be read"),
         ({"ca_certs": __file__, "tls": False}, "ca_certs: has no meaning without TLS; set tls: true"),
-        ({"connect_timeout": 0}, "connect_timeout: 0 is not positive"),
+        ({"connect_timeout": 0}, "connect_timeout: 0 is too little"),
     ],
 )
 def test_a_mistake_in_the_options_is_named_before_anything_is_touched(params, given, sentence):
@@ -249,4 +258,6 @@ def test_a_statement_gives_keys_only_where_they_are_touched():
 
 def test_the_module_documents_what_it_needs():
     documented = redis_health_info.DOCUMENTATION
-    assert all(f"+{command}" in documented for command in SAMPLE.commands)
+    needed = (*BIG_KEYS.commands, *SLOWLOG.commands)
+    assert all(f"+{command}" in documented for command in needed)
+    assert MAINTENANCE.statement("day2") in redis_maintenance.DOCUMENTATION
