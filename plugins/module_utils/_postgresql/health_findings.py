@@ -35,10 +35,14 @@ def bounded(
 ) -> list[Check]:
     """A check for each of the worst that are not fine, and one on ``whole``, which is always there: that all is fine,
     or how it stands with the others. Its value is the worst of what stands under no other subject."""
-    bad, good = [], []
+    bad: list[tuple[str, Finding]] = []
+    good: list[Finding] = []
     for one in found:
         status = one.status or judge(one.value, limit.get("warn"), limit.get("crit"), kind.bad)
-        (good if status == "ok" else bad).append((status, one))
+        if status == "ok":
+            good.append(one)
+        else:
+            bad.append((status, one))
     sign = -1 if kind.bad == "below" else 1
     bad.sort(key=lambda pair: (-_RANK[pair[0]], -sign * (pair[1].value or 0), -pair[1].weight, pair[1].subject))
     checks = [
@@ -51,7 +55,7 @@ def bounded(
         text = f"And {len(rest)} {what} like these, the worst of them: {worst.summary}"
         checks.append(kind(whole, worst.value, **limit, summary=text, advice=worst.advice, status=status))
         return checks
-    values = [one.value for _status, one in good if one.value is not None]
+    values = [one.value for one in good if one.value is not None]
     value = (max(values) if sign > 0 else min(values)) if values else None
     text = "Nothing else is wrong here." if bad else fine
     return [*checks, kind(whole, value, **limit, summary=text, status="ok")]

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, Sequence
+from typing import Any, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
@@ -109,7 +109,7 @@ def standby_checks(row: Row, limits: Limits) -> list[Check]:
 
 def _lag(row: Row, who: str, behind: str, advice: str, limits: Limits) -> list[Check]:
     bytes_behind, seconds, about = row["bytes"], row["seconds"], {"state": row["state"]}
-    parts: dict[str, Optional[int]] = {}
+    parts: dict[str, Any] = {}
     if bytes_behind is not None:
         unreceived = max(0, row["unreceived"] or 0)
         parts = {"unreceived_bytes": unreceived, "unreplayed_bytes": max(0, bytes_behind - unreceived)}

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, Sequence
+from typing import Any, Mapping, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check, judge
@@ -77,7 +77,7 @@ def _drop(row: Row) -> str:
     return f"When nobody is to use it any more, run: SELECT pg_drop_replication_slot('{literal}');"
 
 
-def _state(row: Row, limit: dict[str, Optional[float]]) -> Finding:
+def _state(row: Row, limit: Mapping[str, Any]) -> Finding:
     name, unused = row["name"], row["inactive"]
     evidence = {"kind": row["kind"], "wal_status": row["wal_status"], "reason": row["reason"]}
     if row["wal_status"] == "lost" or row["reason"]:
