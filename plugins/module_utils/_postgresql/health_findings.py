@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Optional, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils._core.records import Check, CheckType, Scalar, judge
+from ansible_collections.day2.ops.plugins.module_utils._core.records import Check, CheckType, judge
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote
 
 Limits = Mapping[str, Mapping[str, Any]]
@@ -27,7 +27,7 @@ class Finding:
     advice: str = ""
     status: Optional[str] = None
     weight: float = 0.0
-    evidence: Mapping[str, Scalar] = field(default_factory=dict)
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 def bounded(
