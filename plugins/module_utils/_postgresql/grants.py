@@ -18,7 +18,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import 
 # Per module: memberships in predefined roles, whether it locks in lock_db, and what it needs on the tables it works on:
 # to be their owner, or privileges; the ledger of retention, and temporary tables.
 NEEDS: dict[str, dict[str, Any]] = {
-    "postgresql_health_info": {"roles": ("pg_monitor",), "lock": False, "tables": ""},
+    "postgresql_health_info": {"roles": ("pg_monitor",), "lock": False, "tables": "", "sequences": True},
     "postgresql_preflight_info": {"roles": ("pg_monitor",), "lock": True, "tables": ""},
     "postgresql_maintenance": {"roles": ("pg_monitor",), "lock": True, "tables": "owner"},
     "postgresql_backup": {"roles": ("pg_monitor", "pg_read_all_data"), "lock": True, "tables": ""},
@@ -199,6 +199,14 @@ def role_sql(
     lines += [f"GRANT CONNECT ON DATABASE {quote(name)} TO {quote(role)};" for name in databases]
     if needs["tables"]:
         lines += [f"GRANT {quote(owner)} TO {quote(role)};" for owner in owners]
+    if needs.get("sequences"):
+        lines += ["", f"-- In database {quote(database)}, for each schema: how far sequences are; it shows no row."]
+        lines += [f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {quote(role)};"]
+        lines += [
+            f"ALTER DEFAULT PRIVILEGES FOR ROLE {quote(owner)} IN SCHEMA public GRANT SELECT ON SEQUENCES "
+            f"TO {quote(role)};"
+            for owner in owners
+        ]
     if module == "postgresql_maintenance":
         lines += ["", f"-- In database {quote(database)}: for bloated indexes of TOAST tables, where you may grant it."]
         lines += [f"GRANT USAGE ON SCHEMA pg_toast TO {quote(role)};"]

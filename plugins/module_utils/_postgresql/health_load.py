@@ -1,7 +1,7 @@
 # Copyright (c) 2026, day2.ops maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Health of what goes on: connections, transactions, locks, replication."""
+"""Health of what goes on: connections, transactions, locks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.records import Chec
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import types
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count, duration, size
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count, duration
 
 _CONNECTIONS = """
 SELECT count(*) AS used, current_setting('max_connections')::int AS maximum, current_user AS role,
@@ -39,22 +39,6 @@ SELECT (SELECT count(*) FROM waiting) AS blocked, (SELECT max(seconds) FROM wait
   FROM (SELECT 1) one LEFT JOIN (
     SELECT root AS pid FROM waiting CROSS JOIN unnest(by) root
      WHERE root NOT IN (SELECT pid FROM waiting) GROUP BY 1 ORDER BY count(*) DESC LIMIT 1) b ON true
-"""
-_REPLICAS = """
-SELECT coalesce(nullif(application_name, ''), 'without a name') AS name, state,
-       pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint AS bytes,
-       CASE WHEN replay_lsn >= sent_lsn THEN 0 ELSE extract(epoch FROM replay_lag) END::float8 AS seconds
-  FROM pg_stat_replication WHERE state IS NULL OR (state <> 'backup' AND replay_lsn IS NOT NULL) ORDER BY 1
-"""
-_STANDBY = """
-SELECT pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::bigint AS bytes,
-       CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
-            ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp()) END::float8 AS seconds,
-       (SELECT status FROM pg_stat_wal_receiver) AS state
-"""
-_SLOTS = """
-SELECT slot_name AS name, active, pg_wal_lsn_diff({lsn}, restart_lsn)::bigint AS bytes
-  FROM pg_replication_slots WHERE restart_lsn IS NOT NULL ORDER BY 1
 """
 
 
@@ -148,50 +132,3 @@ def blocked(session: Session, run: Run, limits: Limits) -> list[Check]:
         blocker=row["blocker"], longest_seconds=row["longest"], advice="Look at what the blocking session does.",
     )  # fmt: skip
     return [check]
-
-
-def replication(session: Session, run: Run, limits: Limits) -> list[Check]:
-    """The lag of each replica of a primary, or of this standby. Without replicas there is nothing to say."""
-    standby = session.rows("SELECT pg_is_in_recovery() AS standby")[0]["standby"]
-    rows = [{**row, "name": "this standby"} for row in session.rows(_STANDBY)] if standby else session.rows(_REPLICAS)
-    checks = []
-    for row in rows:
-        name, state = row["name"], row["state"]
-        who = "This standby" if standby else f"Replica {name}"
-        hidden = row["bytes"] is None and state is None and not standby
-        behind = "is hidden from this user" if hidden else f"is {size(row['bytes'] or 0)} behind"
-        advice = (
-            "Let an administrator grant pg_monitor." if hidden else "Look at its disk, its network and its queries."
-        )
-        checks.append(
-            types.LAG_BYTES(
-                name, row["bytes"], **limits["replication_lag_bytes"], summary=f"{who} {behind}.",
-                advice=advice, state=state,
-            )
-        )  # fmt: skip
-        seconds = row["seconds"]
-        behind = "has told no delay" if seconds is None else f"is {duration(seconds)} behind"
-        checks.append(
-            types.LAG_SECONDS(
-                name, seconds, **limits["replication_lag"], summary=f"{who} {behind}.", advice=advice,
-                state=state,
-            )
-        )  # fmt: skip
-    return checks
-
-
-def slots(session: Session, run: Run, limits: Limits) -> list[Check]:
-    """What each replication slot keeps of the WAL."""
-    standby = session.rows("SELECT pg_is_in_recovery() AS standby")[0]["standby"]
-    lsn = "pg_last_wal_replay_lsn()" if standby else "pg_current_wal_lsn()"
-    checks = []
-    for row in session.rows(_SLOTS.format(lsn=lsn)):
-        used = "is used" if row["active"] else "is not used"
-        text = f"Slot {row['name']} {used} and keeps {size(row['bytes'])} of WAL."
-        checks.append(
-            types.SLOTS(
-                row["name"], row["bytes"], **limits["slot_retained_bytes"], summary=text, active=row["active"],
-                advice="Drop a slot that nobody uses: the disk fills up with WAL.",
-            )
-        )  # fmt: skip
-    return checks

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, day2.ops maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Health of what is there: ages, settings, sizes, tables and indexes."""
+"""Health of what is there: ages, sizes, tables and indexes."""
 
 from __future__ import annotations
 
@@ -28,11 +28,6 @@ SELECT (SELECT datname FROM pg_database ORDER BY age(datfrozenxid) DESC LIMIT 1)
        (SELECT datname FROM pg_database ORDER BY mxid_age(datminmxid) DESC LIMIT 1) AS mxid_database,
        (SELECT max(mxid_age(datminmxid)) FROM pg_database) AS mxid_age
 """
-_SETTINGS = """
-SELECT name FROM pg_settings
- WHERE (name IN ('fsync', 'full_page_writes', 'autovacuum', 'track_counts', 'track_activities') AND setting = 'off')
-    OR pending_restart ORDER BY 1
-"""
 _SIZES = """
 SELECT current_database() AS database, pg_database_size(current_database()) AS own,
        blks_hit AS hits, (blks_hit + blks_read) AS blocks
@@ -55,14 +50,6 @@ def ages(session: Session, run: Run, limits: Limits) -> list[Check]:
         ratio = round(age / WRAPAROUND, 4)
         checks.append(kind("server", ratio, **limit, summary=text, advice=advice, age=age, limit=WRAPAROUND))
     return checks
-
-
-def settings(session: Session, run: Run, limits: Limits) -> list[Check]:
-    names = [row["name"] for row in session.rows(_SETTINGS)]
-    listed = ", ".join(names)
-    text = f"Settings that are off or wait for a restart: {listed}." if names else "No setting endangers the data."
-    advice = "Switch them on, or restart the server to put them into force."
-    return [types.SETTINGS("server", len(names), **limits["settings"], summary=text, advice=advice, settings=listed)]
 
 
 def sizes(session: Session, run: Run, limits: Limits) -> list[Check]:

@@ -23,9 +23,41 @@ IDLE_IN_TRANSACTION = CheckType(
 LONG_TRANSACTION = CheckType("postgresql_long_transaction", "seconds", "above", ("pid", "application"))
 PREPARED = CheckType("postgresql_prepared_transaction", "seconds", "above", ("gid", "prepared"))
 BLOCKED = CheckType("postgresql_blocked_sessions", "count", "above", ("blocker_pid", "blocker", "longest_seconds"))
-LAG_BYTES = CheckType("postgresql_replication_lag_bytes", "bytes", "above", ("state",))
+LAG_BYTES = CheckType(
+    "postgresql_replication_lag_bytes", "bytes", "above", ("state", "unreceived_bytes", "unreplayed_bytes")
+)
 LAG_SECONDS = CheckType("postgresql_replication_lag", "seconds", "above", ("state",))
-SLOTS = CheckType("postgresql_slot_retained_bytes", "bytes", "above", ("active",))
+SLOTS = CheckType("postgresql_slot_retained_bytes", "bytes", "above", ("active", "safe_bytes"))
+SLOT_STATE = CheckType("postgresql_slot_state", "seconds", "above", ("kind", "wal_status", "reason"))
+REPLICAS = CheckType("postgresql_missing_replicas", "count", "above", ("expected", "there"))
+RECEIVER = CheckType("postgresql_wal_receiver", evidence=("state",))
+ARCHIVER = CheckType(
+    "postgresql_archiver", "seconds", "above",
+    ("waiting", "failures", "last_archived_seconds", "last_archived", "last_failed"),
+)  # fmt: skip
+SUBSCRIPTIONS = CheckType("postgresql_subscription_errors", "count", "above", ("enabled", "running", "unsynced"))
+KEYS = CheckType("postgresql_key_exhaustion", "ratio", "above", ("last", "limit", "bound_by", "type"))
+PARTITIONS = CheckType("postgresql_future_partitions", "seconds", "below", ("newest", "until", "has_default"))
+DEFAULT_ROWS = CheckType("postgresql_default_partition_rows", "count", "above", ("partition", "bytes"))
+CHECKSUMS = CheckType("postgresql_checksum_failures", "count", "above", ("seconds_since",))
+AUTOVACUUM_OFF = CheckType("postgresql_autovacuum_off", "count", "above", ("tables", "bytes"))
+AUTOVACUUM_BEHIND = CheckType(
+    "postgresql_autovacuum_behind", "ratio", "above", ("dead_rows", "trigger", "vacuumed_seconds", "scale_factor")
+)
+SHARED_BUFFERS = CheckType("postgresql_shared_buffers", "ratio", "below", ("bytes", "memory_bytes"))
+WORK_MEMORY = CheckType(
+    "postgresql_work_memory", "ratio", "above", ("work_mem_bytes", "max_connections", "memory_bytes")
+)
+PARALLEL = CheckType("postgresql_parallel_workers", "ratio", "above", ("workers", "cores"))
+CHECKPOINTS = CheckType("postgresql_checkpoints_requested", "ratio", "above", ("timed", "requested", "max_wal_bytes"))
+STATEMENTS = CheckType(
+    "postgresql_slow_statements", "seconds", "above", ("calls", "total_seconds", "share", "rows", "statement")
+)
+SEQUENTIAL = CheckType(
+    "postgresql_sequential_scans", "count", "above", ("scans", "index_scans", "rows_per_scan", "bytes")
+)
+UNUSED_INDEXES = CheckType("postgresql_unused_indexes", "bytes", "above", ("table", "last_used_seconds"))
+DUPLICATE_INDEXES = CheckType("postgresql_duplicate_indexes", "count", "above", ("kept", "bytes"))
 XID_AGE = CheckType("postgresql_xid_age", "ratio", "above", ("age", "limit"))
 MXID_AGE = CheckType("postgresql_mxid_age", "ratio", "above", ("age", "limit"))
 INVALID_INDEXES = CheckType("postgresql_invalid_indexes", "count", "above", ("indexes",))
