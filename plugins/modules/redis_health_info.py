@@ -17,7 +17,7 @@ description:
   - Where keys are looked at, that is done in small steps with pauses. Like any client's look it makes a primary drop
     what has expired, and it counts as a hit in the server's statistics.
   - Rates are those since the server's start. The nodes of a cluster are targets of their own.
-  - A finding is a result, not a failure. A server that cannot be reached is a failure.
+  - A server that cannot be reached is a finding (C(redis_ready), V(crit)), not a failure.
 extends_documentation_fragment:
   - day2.ops._attributes.info_module
   - day2.ops._run
@@ -122,7 +122,7 @@ from dataclasses import replace
 from functools import partial
 
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Unreachable
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, run_module
 from ansible_collections.day2.ops.plugins.module_utils._redis import checks, connect, grants, read, thresholds
 from ansible_collections.day2.ops.plugins.module_utils._redis.walk import Wish
@@ -148,10 +148,14 @@ def work(run: Run) -> Result:
             raise BadInput(f"{option}: {params[option]} is negative; give 0 or more.")
     if params["big_key_bytes"] and not params["sample_keys"]:
         raise BadInput("big_key_bytes: no key is looked at; give the number of keys as sample_keys.")
-    with connect.connect(params, grants.SLOWLOG if params["slowlog"] else grants.HEALTH, run.deadline) as client:
-        facts = read.read(client)
-        slow = client.command("SLOWLOG", "LEN") if params["slowlog"] else None
-        facts = replace(facts, answered=read.answered(client), slow=slow)
+    found = [checks.transport(params)]
+    try:
+        with connect.connect(params, grants.SLOWLOG if params["slowlog"] else grants.HEALTH, run.deadline) as client:
+            facts = read.read(client)
+            slow = client.command("SLOWLOG", "LEN") if params["slowlog"] else None
+            facts = replace(facts, answered=read.answered(client), slow=slow)
+    except Unreachable as error:
+        return {"checks": [*found, checks.unreachable(error)], "actions": []}
     if params["sample_keys"]:
         run.live.progress("looking at keys")
         big = params["big_key_bytes"] or None
@@ -159,8 +163,7 @@ def work(run: Run) -> Result:
         wish = Wish(params["sample_keys"], big, names=params["key_names"])
         database = partial(connect.connect, params, allowed, run.deadline)
         facts = read.sample(database, facts, wish, params["sample_seconds"], run.live.check)
-    found = [checks.transport(params), *checks.checks(facts, limits, params["expected_replicas"])]
-    return {"checks": found, "actions": []}
+    return {"checks": [*found, *checks.checks(facts, limits, params["expected_replicas"])], "actions": []}
 
 
 def main() -> None:

@@ -41,6 +41,9 @@ POLICY = {
 }
 
 
+SECRET = re.compile("password|token|secret")
+
+
 @dataclass
 class Outcome:
     """How a playbook ended, and what it left. ``result`` is result.json, empty when there is none."""
@@ -117,7 +120,10 @@ class Estate:
         self.last = ""
 
     def add(self, name: str, login: dict[str, Any], **more: Any) -> str:
-        self.hosts[name] = {"ops_postgresql": login, **more}
+        return self.add_other(name, ops_postgresql=login, **more)
+
+    def add_other(self, name: str, **variables: Any) -> str:
+        self.hosts[name] = variables
         return name
 
     def inventory(self) -> Path:
@@ -164,16 +170,25 @@ class Estate:
     def outcome(self, rc: int, out: str) -> Outcome:
         """What is there now. No run may print a warning, or a secret of its inventory."""
         assert not re.search(r"\[(WARNING|DEPRECATION)", out), out
-        for host in self.hosts.values():
-            secret = host["ops_postgresql"].get("login_password")
-            assert not secret or secret not in out, out
+        hidden = secrets_of(self.hosts)
+        assert not any(secret in out for secret in hidden), out
         folder = self.runs / self.last
         for path in folder.glob("**/*"):
-            for host in self.hosts.values():
-                secret = host["ops_postgresql"].get("login_password")
-                assert not (secret and path.is_file() and secret in path.read_text(encoding="utf-8")), path
+            if path.is_file():
+                text = path.read_text(encoding="utf-8")
+                assert not any(secret in text for secret in hidden), path
         result = folder / "result.json"
         return Outcome(rc, out, folder, json.loads(result.read_text(encoding="utf-8")) if result.exists() else {})
+
+
+def secrets_of(given: Any) -> set[str]:
+    """What an inventory calls a secret, wherever it stands in there."""
+    if isinstance(given, list):
+        return set().union(*map(secrets_of, given)) if given else set()
+    if not isinstance(given, dict):
+        return set()
+    found = {str(value) for name, value in given.items() if SECRET.search(name) and isinstance(value, str) and value}
+    return found.union(*map(secrets_of, given.values()))
 
 
 def make_due(database: Database, *, rows: int = 40000, table: str = "ledger") -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Optional
 
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import Unreachable
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
 from ansible_collections.day2.ops.plugins.module_utils._redis import durability, load, types
 from ansible_collections.day2.ops.plugins.module_utils._redis.connect import is_loopback, uses_tls
@@ -67,6 +68,11 @@ def transport(params: Mapping[str, Any]) -> Check:
         validate_certs=verified,
         host=host,
     )
+
+
+def unreachable(error: Unreachable) -> Check:
+    advice = "Look whether the server is up and can be reached from here; its clients cannot be better off."
+    return types.READY(SERVER, None, status="crit", summary=str(error), advice=advice)
 
 
 def _ready(facts: Facts) -> Check:

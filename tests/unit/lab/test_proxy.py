@@ -182,12 +182,12 @@ def test_a_request_is_reset_in_its_middle(proxy: Proxy, echo: Echo) -> None:
     with connect(proxy) as connection:
         assert ask(connection, b"GET") == b"a:GET"
     for _ in range(2):
-        echo.received.clear()
         with connect(proxy) as connection, pytest.raises(ConnectionError):
             connection.sendall(b"PUT" + b"x" * 500_000)
             while connection.recv(65536):
                 pass
-        assert sum(map(len, echo.received)) <= 100_000
+    # Of both together: the echo may still be at the first one when the second has begun.
+    assert sum(map(len, echo.received)) <= len(b"GET") + 2 * 100_000
     with connect(proxy) as connection:
         assert ask(connection, b"PUT") == b"a:PUT"
 

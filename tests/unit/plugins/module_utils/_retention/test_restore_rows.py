@@ -306,7 +306,7 @@ def test_a_policy_that_nobody_knows_and_other_slips_are_named(place: Place) -> N
     for given, words in (
         ({"policy": "odl"}, "policy: neither store nor ledger knows of rows that policy 'odl' let go on target shop"),
         ({"run": {"target": "shopp"}}, "check its name, and that of the target"),
-        ({"lock_timeout": 0}, "lock_timeout: 0.0 is too little; give a number above 0."),
+        ({"lock_timeout": 0}, "lock_timeout: 0 is too little; give a number above 0."),
         ({"chunks": ["20200101T000000Z-0000/00000"]}, "there is no chunk '20200101T000000Z-0000/00000'"),
         ({"into": "nowhere"}, "into: there is no user table nowhere in this database; check name, case and schema."),
     ):
