@@ -17,6 +17,7 @@ from benchmarks import (
     corpus,
     health,
     idle_night,
+    morning,
     partitions,
     plan_size,
     predictions,
@@ -38,13 +39,21 @@ def postgresql() -> Iterator[Figure]:
         yield from part.run()
 
 
+def whole_health() -> Iterator[Figure]:
+    """The morning check and its page."""
+    for part in (morning, health, redis):
+        yield from part.run()
+
+
 ALL: dict[str, Callable[[], Iterable[Figure]]] = {
     "backup": backup.run,
-    "health": health.run,
+    "health": whole_health,
     "postgresql": postgresql,
-    "redis": redis.run,
 }
 PARTS = {
+    "morning": morning.run,
+    "report": health.run,
+    "redis": redis.run,
     "idle_night": idle_night.run,
     "bloated_night": bloated_night.run,
     "corpus": corpus.run,

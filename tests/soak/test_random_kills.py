@@ -16,8 +16,7 @@ from tests.unit.plugins.module_utils._postgresql import place as maintained
 from tests.unit.plugins.module_utils._postgresql import test_kills
 from tests.unit.plugins.module_utils._postgresql.test_kills import worn
 from tests.unit.plugins.module_utils._retention import test_resolve
-from tests.unit.plugins.module_utils._retention.places import Place
-from tests.unit.plugins.module_utils._retention.test_resolve import place
+from tests.unit.plugins.module_utils._retention.places import Place, place
 
 __all__ = ["place", "worn"]
 pytestmark = pytest.mark.lab
