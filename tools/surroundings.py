@@ -59,7 +59,6 @@ def environment(scratch: str, **more: str) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     env.update(
         PATH=f"{TOP}/.venv/bin:{env.get('PATH', os.defpath)}",
-        PYTHONDONTWRITEBYTECODE="1",
         TMPDIR=scratch,
         ANSIBLE_HOME=f"{scratch}/ansible",
         ANSIBLE_REMOTE_TMP=f"{scratch}/ansible/tmp",

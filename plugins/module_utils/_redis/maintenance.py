@@ -48,7 +48,8 @@ def policy_spec() -> ArgumentSpec:
         if type(getattr(given, one.name)) in kinds
     }
     options["scope"] = {"type": "str", "choices": list(SCOPES), "default": given.scope}
-    # It names keys, not credentials.
+    # These are of keys, not of credentials.
+    options["expired_min_keys"]["no_log"] = False
     options["key_names"] = {"type": "bool", "default": False, "no_log": False}
     options["big_key_bytes"] = {"type": "int", "default": 1_048_576, "no_log": False}
     options["latency"] = {"type": "float", "default": Wish().latency}

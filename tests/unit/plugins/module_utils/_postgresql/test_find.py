@@ -104,19 +104,19 @@ def kinds(place: Place) -> Place:
         "CREATE TABLE many (id int, tags text[], span int4range, part text, born timestamptz)"
         " WITH (autovacuum_enabled = off)",
         "INSERT INTO many SELECT g, ARRAY['a' || g % 500, 'b' || g % 7], int4range(g, g + 1), 'p' || g % 3,"
-        " now() - g * interval '1 s' FROM generate_series(1, 120000) g",
+        " now() - g * interval '1 s' FROM generate_series(1, 60000) g",
         "CREATE INDEX many_id ON many (id)",
         "CREATE INDEX many_expression ON many ((id * 2))",
         "CREATE INDEX many_partial ON many (id) WHERE id % 2 = 0",
         "CREATE INDEX many_gin ON many USING gin (tags) WITH (fastupdate = off)",
         "CREATE INDEX many_hash ON many USING hash (id)",
         "CREATE INDEX many_brin ON many USING brin (born) WITH (pages_per_range = 1)",
-        "ALTER TABLE many ADD CONSTRAINT many_exclusion EXCLUDE USING gist (span WITH &&)",
+        "ALTER TABLE many ADD CONSTRAINT many_exclusion EXCLUDE USING gist (span WITH &&) WHERE (id % 3 = 0)",
         "CREATE MATERIALIZED VIEW seen AS SELECT id FROM many",
         "CREATE INDEX seen_id ON seen (id)",
         "CREATE TABLE parted (id int, note text) PARTITION BY RANGE (id)",
-        "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (200000) WITH (autovacuum_enabled = off)",
-        "INSERT INTO parted SELECT g, 'x' FROM generate_series(1, 120000) g",
+        "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (100000) WITH (autovacuum_enabled = off)",
+        "INSERT INTO parted SELECT g, 'x' FROM generate_series(1, 60000) g",
         "CREATE INDEX parted_id ON parted (id)",
         "DELETE FROM many WHERE id % 5 > 0",
         "DELETE FROM parted WHERE id % 5 > 0",
@@ -135,7 +135,8 @@ def test_every_kind_of_index_is_judged_by_what_can_tell(kinds: Place) -> None:
     sizes = dict(
         kinds.database.execute("SELECT relname, pg_relation_size(oid) FROM pg_class WHERE relname LIKE 'many%'")
     )
-    best = {name: sizes[name] / 120000.0 for name in ("many_gin", "many_hash", "many_exclusion", "many_brin")}
+    best = {name: sizes[name] / 60000.0 for name in ("many_gin", "many_hash", "many_brin")}
+    best["many_exclusion"] = sizes["many_exclusion"] / 20000.0
     history = {"bytes_per_row": {f"public.{name}": value for name, value in best.items()}}
     given = {
         "index_min_bytes": 1 << 17,
