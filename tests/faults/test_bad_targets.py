@@ -15,8 +15,7 @@ from tests.faults.estate import Estate, Outcome, dead_rows, make_due
 from tests.lab.fixtures import Database
 from tests.lab.lab import Lab
 
-# One estate for all, so one worker for all.
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("bad_targets")]
+pytestmark = pytest.mark.lab
 ROLE = "day2_maintenance"
 
 

@@ -48,6 +48,7 @@ def test_check_then_run_then_run_again(estate, database):
     assert {line["step"] for line in again.lines(host)} == {"preflight", "before", "plan", "open", "after"}
 
 
+@pytest.mark.soak
 def test_limit_runs_and_expects_only_those(estate, database):
     make_due(database, rows=8000)
     for name in ("db1", "db2", "db3"):

@@ -53,6 +53,7 @@ def finishes(estate, database, host):
     return outcome
 
 
+@pytest.mark.soak
 def test_a_closed_window_refuses_and_says_when_it_opens(estate, database):
     make_due(database, rows=8000)
     host = estate.add("db", database.login(ROLE))
@@ -138,7 +139,7 @@ def test_a_stop_order_stops_work_within_15_seconds_and_blocks_new_starts(estate,
         pytest.param("controller", signal.SIGTERM, 5, marks=pytest.mark.soak),
         ("controller", signal.SIGKILL, 15),
         pytest.param("module", signal.SIGTERM, 5, marks=pytest.mark.soak),
-        ("module", signal.SIGKILL, 15),
+        pytest.param("module", signal.SIGKILL, 15, marks=pytest.mark.soak),
     ],
 )
 def test_killed_in_the_middle_of_a_vacuum(estate, database, victim, number, seconds):

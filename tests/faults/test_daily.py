@@ -20,8 +20,7 @@ from tests.lab import demo
 from tests.lab.fixtures import Database
 from tests.lab.lab import Lab
 
-# One estate for all, so one worker for all.
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("daily")]
+pytestmark = pytest.mark.lab
 MAJORS = (15, 16, 17, 18)
 TIMEOUT = 2
 SOME = ("--limit", "pages,cache")
@@ -128,7 +127,7 @@ def test_every_postgresql_is_judged_as_a_whole(first: tuple[Outcome, float], hos
         ("pages", "http_latency", "slow", "warn", ""),
         ("pages", "http_json", "half", "crit", "JSON"),
         ("pages", "http_status", "hanging", "crit", "2 s"),
-        ("pages", "http_status", "dead", "crit", "nothing listens there"),
+        ("pages", "http_status", "dead", "crit", "nobody answers there"),
         ("pages", "certificate_name", "good", "ok", ""),
         ("pages", "certificate_name", "lying", "crit", "bank.example.com"),
         ("pages", "certificate_days", "hanging", "unknown", "no answer"),

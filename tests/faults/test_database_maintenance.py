@@ -42,7 +42,7 @@ def plan(actions):
     return [(action["action"], action["subject"], action["reason"]) for action in actions]
 
 
-@pytest.mark.parametrize("playbook", [WEEKLY, ON_DEMAND])
+@pytest.mark.parametrize("playbook", [WEEKLY, pytest.param(ON_DEMAND, marks=pytest.mark.soak)])
 def test_check_then_run_then_run_again(estate, database, playbook):
     make_due(database)
     host = estate.add("db", database.login(ROLE), target_id="orders")

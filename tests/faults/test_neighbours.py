@@ -37,6 +37,7 @@ def test_a_second_run_is_refused_and_told_who_works_there(estate, database, leas
     normal_vacuum(database)
 
 
+@pytest.mark.soak
 def test_two_targets_on_one_server_share_its_one_slot(estate, pg, new_database):
     databases = [new_database(pg) for _ in range(2)]
     for number, database in enumerate(databases):
@@ -77,6 +78,7 @@ def test_a_failing_canary_leaves_the_rest_untouched(estate, pg, new_database):
     assert dead_rows(databases[0]) == dead_rows(databases[1]) == 0
 
 
+@pytest.mark.soak
 def test_one_of_one_failing_still_gives_a_report(estate, database):
     host = estate.add("db", {**database.login(ROLE), "login_port": 1})
     outcome = estate.play()

@@ -71,6 +71,7 @@ def done(outcome: Any) -> list[tuple[str, str]]:
     return [(one["action"], one["status"]) for one in outcome.actions(HOST) if one["status"] != "planned"]
 
 
+@pytest.mark.soak
 def test_the_way_back_and_forth(estate: Estate, shop: Database) -> None:
     taken = yaml.safe_load(next(Path(estate.store).glob("v1/backups/*/*/manifest.json")).read_text())["taken"]
     nameless = estate.play(playbook="restore-database")

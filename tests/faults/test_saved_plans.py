@@ -112,6 +112,7 @@ def _of_another_target(path):
     path.write_text(json.dumps(plan), encoding="utf-8")
 
 
+@pytest.mark.soak
 def test_a_plan_that_is_not_what_was_approved_runs_nothing(estate, database):
     make_due(database)
     host = estate.add("db", database.login(ROLE), target_id="orders")

@@ -62,7 +62,10 @@ def test_the_index_of_an_exclusion_constraint_is_told_and_rebuilt_if_allowed(roo
 
 @pytest.mark.parametrize(
     "held",
-    ["SELECT count(*) FROM rooms WHERE id = 4", "INSERT INTO rooms VALUES (-1, 'new')"],
+    [
+        pytest.param("SELECT count(*) FROM rooms WHERE id = 4", marks=pytest.mark.soak),
+        "INSERT INTO rooms VALUES (-1, 'new')",
+    ],
     ids=["reader", "writer"],
 )
 def test_behind_a_lock_it_is_given_up_and_nobody_queues(rooms: Place, held: str) -> None:

@@ -640,7 +640,7 @@ def cramped(lab: Lab, small_disk: Callable[[Path, str], None], request: pytest.F
 # Before 16 a block may be written by half before the disk is full.
 @pytest.mark.parametrize(
     ("cramped", "spooled"),
-    [((15, "tablespace"), False), ((18, "tablespace"), True)],
+    [pytest.param((15, "tablespace"), False, marks=pytest.mark.soak), ((18, "tablespace"), True)],
     ids=["pg15-streamed", "pg18-spooled"],
     indirect=["cramped"],
 )

@@ -327,7 +327,9 @@ def test_check_mode_shows_what_is_then_done_and_a_second_run_does_nothing(place:
         assert there == (place.database.execute("SELECT count(*), max(id) FROM day2.retention_ledger"), place.objects())
 
 
-@pytest.mark.parametrize("moment", ["reading", "storing", "deleting"])
+@pytest.mark.parametrize(
+    "moment", ["storing", *(pytest.param(one, marks=pytest.mark.soak) for one in ("reading", "deleting"))]
+)
 def test_ctrl_c_leaves_no_session_no_transaction_and_no_temporary_file(
     place: Place, tmp_path: Path, moment: str
 ) -> None:

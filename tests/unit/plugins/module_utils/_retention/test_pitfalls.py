@@ -181,7 +181,13 @@ def test_40_the_maintenance_after_a_purge_vacuums_the_table(place: Place) -> Non
     assert place.database.value(dead) == 0 and maintenance(actions=[]) == []
 
 
-@pytest.mark.parametrize("zone", ["Europe/Berlin", "Pacific/Kiritimati", "America/St_Johns"])
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "Pacific/Kiritimati",
+        *(pytest.param(one, marks=pytest.mark.soak) for one in ("Europe/Berlin", "America/St_Johns")),
+    ],
+)
 def test_41_no_time_zone_and_no_clock_of_ours_moves_the_cutoff(place: Place, zone: str) -> None:
     """The server's clock, once, in UTC: not the zone of the database, with its summer time, nor the controller's
     clock. Columns without a zone are refused until somebody says that they are read as UTC."""

@@ -99,6 +99,8 @@ KEYS = [
     ("inet", "'10.0.0.0'::inet + g"),
     ("interval", "g * interval '1 hour'"),
 ]
+# The others are for the soak.
+USUAL = ("text", "timestamptz", "public.mine")
 # What these are as text is not what a cast to text makes of them, or holds letters that a line has to escape.
 CAST = ("text", "bytea", "char(6)", "public.mine", "inet")
 MADE = (
@@ -181,7 +183,12 @@ def test_what_a_binary_archive_would_not_bring_back_is_refused(place: Place) -> 
 
 @pytest.mark.parametrize(
     "kind, value, how",
-    [(kind, value, how) for kind, value in KEYS for how in ("text", "binary") if how == "text" or kind in CAST],
+    [
+        pytest.param(kind, value, how, marks=() if kind in USUAL else pytest.mark.soak)
+        for kind, value in KEYS
+        for how in ("text", "binary")
+        if how == "text" or kind in CAST
+    ],
 )
 def test_keys_of_any_type(place: Place, kind: str, value: str, how: str) -> None:
     do(
