@@ -118,56 +118,12 @@ error:
   type: dict
 """
 
-from dataclasses import replace
-from functools import partial
-
-from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Unreachable
-from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, run_module
-from ansible_collections.day2.ops.plugins.module_utils._redis import checks, connect, grants, read, thresholds
-from ansible_collections.day2.ops.plugins.module_utils._redis.walk import Wish
-
-
-def spec() -> ArgumentSpec:
-    return connect.connection_spec().update(
-        thresholds={"type": "dict", "default": {}},
-        expected_replicas={"type": "int"},
-        sample_keys={"type": "int", "default": 0, "no_log": False},
-        sample_seconds={"type": "int", "default": 2},
-        big_key_bytes={"type": "int", "no_log": False},
-        key_names={"type": "bool", "default": False, "no_log": False},
-        slowlog={"type": "bool", "default": False},
-    )
-
-
-def work(run: Run) -> Result:
-    params = run.params
-    limits = thresholds.complete(params["thresholds"])
-    for option in ("expected_replicas", "sample_keys", "sample_seconds", "big_key_bytes"):
-        if (params[option] or 0) < 0:
-            raise BadInput(f"{option}: {params[option]} is negative; give 0 or more.")
-    if params["big_key_bytes"] and not params["sample_keys"]:
-        raise BadInput("big_key_bytes: no key is looked at; give the number of keys as sample_keys.")
-    found = [checks.transport(params)]
-    try:
-        with connect.connect(params, grants.SLOWLOG if params["slowlog"] else grants.HEALTH, run.deadline) as client:
-            facts = read.read(client)
-            slow = client.command("SLOWLOG", "LEN") if params["slowlog"] else None
-            facts = replace(facts, answered=read.answered(client), slow=slow)
-    except Unreachable as error:
-        return {"checks": [*found, checks.unreachable(error)], "actions": []}
-    if params["sample_keys"]:
-        run.live.progress("looking at keys")
-        big = params["big_key_bytes"] or None
-        allowed = grants.BIG_KEYS if big else grants.SAMPLE
-        wish = Wish(params["sample_keys"], big, names=params["key_names"])
-        database = partial(connect.connect, params, allowed, run.deadline)
-        facts = read.sample(database, facts, wish, params["sample_seconds"], run.live.check)
-    return {"checks": [*found, *checks.checks(facts, limits, params["expected_replicas"])], "actions": []}
+from ansible_collections.day2.ops.plugins.module_utils._core.module import run_module
+from ansible_collections.day2.ops.plugins.module_utils._redis.health import health_spec, work
 
 
 def main() -> None:
-    run_module(spec(), work)
+    run_module(health_spec(), work)
 
 
 if __name__ == "__main__":

@@ -138,59 +138,12 @@ summary:
   elements: str
 """
 
-import os
-
-from ansible_collections.day2.ops.plugins.module_utils._core import clock
-from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Stopped
-from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run, run_module
-from ansible_collections.day2.ops.plugins.module_utils._metrics import export
-from ansible_collections.day2.ops.plugins.module_utils._metrics.families import groups
-from ansible_collections.day2.ops.plugins.module_utils._observability.service import http_constraints, http_options
-from ansible_collections.day2.ops.plugins.module_utils._report.read import read_run, run_folders
-from ansible_collections.day2.ops.plugins.module_utils._report.summarise import FAIL_ON, summarise
-
-
-def spec() -> ArgumentSpec:
-    return ArgumentSpec(
-        {
-            "run_dir": {"type": "list", "elements": "path", "required": True},
-            "run_id": {"type": "str"},
-            "fail_on": {"type": "str", "choices": list(FAIL_ON), "default": "crit"},
-            "textfile_dir": {"type": "path"},
-            "pushgateway": {"type": "dict", "options": http_options(), **http_constraints()},
-        },
-        required_one_of=[["textfile_dir", "pushgateway"]],
-    )
-
-
-def work(run: Run) -> Result:
-    folder, gateway = run.params["textfile_dir"], run.params["pushgateway"]
-    if folder and not os.path.isdir(folder):
-        raise BadInput(f"textfile_dir: there is no folder {folder}; give the one that the textfile collector reads.")
-    record = read_run(run_folders(run.params["run_dir"], run.params["run_id"]))
-    report = summarise(record, run.params["fail_on"], clock.now_iso())
-    files: list[str] = []
-    pushed, summary = 0, []
-    if not (run.check_mode or report.check_mode):
-        found = groups(report, record.headers)
-        try:
-            files = export.write_files(folder, found) if folder else []
-        except (BadInput, Stopped):
-            raise
-        except OpsError as error:
-            summary.append(str(error))
-        try:
-            pushed = export.push(run, gateway, found) if gateway else 0
-        except (BadInput, Stopped):
-            raise
-        except OpsError as error:
-            summary.append(str(error))
-    return {"checks": [], "actions": [], "changed": False, "files": files, "pushed": pushed, "summary": summary}
+from ansible_collections.day2.ops.plugins.module_utils._core.module import run_module
+from ansible_collections.day2.ops.plugins.module_utils._metrics.deliver import metrics_spec, work
 
 
 def main() -> None:
-    run_module(spec(), work)
+    run_module(metrics_spec(), work)
 
 
 if __name__ == "__main__":

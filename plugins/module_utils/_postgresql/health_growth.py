@@ -14,6 +14,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.records import Chec
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import types
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.health_findings import (
+    DAY,
     Finding,
     ask_for,
     bounded,
@@ -27,7 +28,6 @@ TYPES = {
     "int4": ("integer", 2_147_483_647),
     "int8": ("bigint", 9_223_372_036_854_775_807),
 }
-DAY = 86400.0
 # A table whose newest partition ended so long ago is written to no more.
 RETIRED_SECONDS = 90 * DAY
 

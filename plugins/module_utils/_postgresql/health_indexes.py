@@ -13,11 +13,15 @@ from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import types
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.health_findings import Finding, bounded
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.health_findings import (
+    DAY,
+    STATISTICS_AGE,
+    Finding,
+    bounded,
+)
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote, spell
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import size
 
-DAY = 86400.0
 # Younger statistics say little: what runs once a month has not run yet.
 OLD_ENOUGH = 30 * DAY
 
@@ -29,7 +33,7 @@ _UNUSED = """
 SELECT n.nspname AS schema, c.relname AS name, t.relname AS table, pg_is_in_recovery() AS standby,
        c.relpages::bigint * current_setting('block_size')::int AS bytes, pg_stat_get_numscans(c.oid) AS scans,
        {used} AS last_used, a.age
-  FROM (SELECT extract(epoch FROM now() - greatest(d.stats_reset, w.stats_reset))::float8 AS age
+  FROM (SELECT {age} AS age
           FROM pg_stat_database d, pg_stat_wal w WHERE d.datname = current_database()) a
   LEFT JOIN (pg_index i JOIN pg_class c ON c.oid = i.indexrelid AND c.relkind = 'i' AND NOT c.relispartition
                         JOIN pg_class t ON t.oid = i.indrelid AND t.relkind IN ('r', 'm')
@@ -75,7 +79,9 @@ SELECT k.indexrelid::bigint AS oid, n.nspname AS schema, k.relname AS name, tn.n
 def unused(session: Session, run: Run, limits: Limits) -> list[Check]:
     used = _USED if session.version >= USED_SINCE else "NULL::float8"
     given = {"at_least": run.params["index_min_bytes"], "old": OLD_ENOUGH}
-    return judge_unused(session.rows(_UNUSED.format(used=used), given), run.params["login_db"], limits)
+    return judge_unused(
+        session.rows(_UNUSED.format(used=used, age=STATISTICS_AGE), given), run.params["login_db"], limits
+    )
 
 
 def judge_unused(rows: Sequence[Row], database: str, limits: Limits) -> list[Check]:

@@ -29,10 +29,7 @@ SHARED = 0.25
 
 _SETTINGS = """
 SELECT name, setting, pending_restart AS pending FROM pg_settings
- WHERE (name, setting) IN (('fsync', 'off'), ('full_page_writes', 'off'), ('zero_damaged_pages', 'on'),
-                           ('ignore_checksum_failure', 'on'), ('ignore_system_indexes', 'on'), ('autovacuum', 'off'),
-                           ('track_counts', 'off'), ('track_activities', 'off'))
-    OR pending_restart ORDER BY 1
+ WHERE (name, setting) IN %s OR pending_restart ORDER BY 1
 """
 _SIZING = """
 SELECT pg_size_bytes(current_setting('shared_buffers'))::bigint AS shared_buffers,
@@ -55,7 +52,7 @@ CHECKPOINTER_SINCE = 170000
 
 
 def settings(session: Session, run: Run, limits: Limits) -> list[Check]:
-    return judge_settings(session.rows(_SETTINGS), limits)
+    return judge_settings(session.rows(_SETTINGS, [tuple({**DANGEROUS, **NEEDED}.items())]), limits)
 
 
 def judge_settings(rows: Sequence[Row], limits: Limits) -> list[Check]:

@@ -14,11 +14,16 @@ from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import trouble, types
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session, compose
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.health_findings import Finding, ask_for, bounded
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.health_findings import (
+    DAY,
+    STATISTICS_AGE,
+    Finding,
+    ask_for,
+    bounded,
+)
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, duration, percent, size
 
-DAY = 86400.0
 # A table that is read through in a moment does not matter.
 LARGE_BYTES = 100 << 20
 # The extension is there, but was not loaded when the server started.
@@ -42,12 +47,12 @@ SELECT current_user AS role, s.queryid::text AS id, s.calls::bigint, s.rows::big
  ORDER BY s.total DESC LIMIT %(top)s
 """
 # Sizes are those of the last vacuum, so that nobody's lock is waited for.
-_SCANS = """
+_SCANS = f"""
 SELECT n.nspname AS schema, c.relname AS name, c.relpages::bigint * current_setting('block_size')::int AS bytes,
        pg_stat_get_numscans(c.oid) AS scans, pg_stat_get_tuples_returned(c.oid) AS read,
        (SELECT coalesce(sum(pg_stat_get_numscans(i.indexrelid)), 0) FROM pg_index i WHERE i.indrelid = c.oid)::bigint
            AS index_scans,
-       (SELECT extract(epoch FROM now() - greatest(d.stats_reset, w.stats_reset))::float8
+       (SELECT {STATISTICS_AGE}
           FROM pg_stat_database d, pg_stat_wal w WHERE d.datname = current_database()) AS age
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%%'

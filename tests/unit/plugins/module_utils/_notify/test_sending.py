@@ -81,6 +81,18 @@ def store(tmp_path: Path) -> str:
     return str(tmp_path / "store")
 
 
+def test_what_became_of_them_cannot_be_kept_is_told_and_fails_nothing(
+    tell: Tell, receiver: HttpReceiver, store: str, tmp_path: Path
+) -> None:
+    channel = {"type": "slack", "url": receiver.url + HOOK}
+    told = tell(channel, store=store, folder=str(tmp_path / "gone"))
+    assert not told.get("failed") and became(told) == [("slack", "sent")]
+    assert told["summary"] == [
+        f"What became of the notices could not be kept: Failed to write {tmp_path}/gone/notices.json: "
+        "No such file or directory."
+    ]
+
+
 def test_each_channel_once_and_the_same_run_not_again(
     tell: Tell, receiver: HttpReceiver, store: str, tmp_path: Path
 ) -> None:

@@ -45,6 +45,9 @@ CONTRAST = """() => {
   }
   return bad;
 }"""
+# The summaries of what is folded away so that nobody can see it.
+FOLDED = """() => [...document.querySelectorAll("details > summary")]
+  .filter(one => !one.nextElementSibling.checkVisibility()).map(one => one.innerText)"""
 
 pytestmark = [
     pytest.mark.lab,
@@ -112,7 +115,9 @@ def test_it_can_be_read_by_day_and_by_night(
 
 def test_on_paper_everything_is_there(report: Callable[..., Report], show: Callable[..., Any]) -> None:
     page = show(html.render(keep.without_store(report("daily")), timezone.utc, "report.json"), "desktop")
+    assert page.evaluate(FOLDED), "there is something to unfold"
     page.emulate_media(media="print")
+    assert page.evaluate(FOLDED) == []
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
