@@ -77,7 +77,7 @@ class Bench:
         user = {"postgresql_backup": demo.BACKUP}.get(name, "postgres")
         login = {} if name == "postgresql_backup_verify" else self.server.login(demo.DATABASE, user)
         arguments = {**login, "bin_dir": str(self.server.tool("pg_dump").parent)}
-        result = modules.start(name, {**arguments, **given}, target="bench").result(600.0)
+        result = modules.start(name, {**arguments, **given}, fresh=True, target="bench").result(600.0)
         assert not result.get("failed"), result["msg"]
         return result
 

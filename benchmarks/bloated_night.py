@@ -57,7 +57,7 @@ class Bench:
 
     def ours(self, **given: Any) -> None:
         arguments = {**self.server.login(BUSY, "postgres"), "history": {"throughput": self.seen.throughput}, **given}
-        result = modules.start("postgresql_maintenance", arguments, target="bench").result(600.0)
+        result = modules.start("postgresql_maintenance", arguments, fresh=True, target="bench").result(600.0)
         assert not result.get("failed"), result["msg"]
         assert result["actions"] and {one["status"] for one in result["actions"]} == {"done"}, result["plan_summary"]
         self.seen.learn(result)
@@ -135,9 +135,11 @@ def _vacuum(bench: Bench) -> Iterator[Figure]:
     def ours() -> None:
         bench.ours(operations=["vacuum", "analyze"])
 
-    target = bench.felt(ours).wall
-    fast = bench.felt(lambda: bench.vacuum(0)).wall
-    slow = bench.felt(lambda: bench.vacuum(TRIED)).wall
+    tried: dict[str, Callable[[], None]] = {
+        "ours": ours, "fast": lambda: bench.vacuum(0), "slow": lambda: bench.vacuum(TRIED),
+    }  # fmt: skip
+    walls = [_turn(bench, tried) for _round in range(ROUNDS)]
+    target, fast, slow = (statistics.median(turn[side].wall for turn in walls) for side in tried)
     # All of its pauses together are as long as the limit is low.
     limit = TRIED * (slow - fast) / (target - fast) if target > fast and slow > fast else 0.0
     limit = 0.0 if limit > 10_000 else limit

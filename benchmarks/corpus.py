@@ -237,7 +237,9 @@ class Corpus:
     def module(self, database: str, *, check: bool = False, **given: Any) -> dict[str, Any]:
         arguments = {**self.server.login(database), "index_min_bytes": INDEX_BYTES, **given}
         arguments["allow_exclusive_lock"] = True  # the index of an exclusion constraint has no other way
-        result = modules.start("postgresql_maintenance", arguments, check=check, target="bench").result(600.0)
+        result = modules.start("postgresql_maintenance", arguments, check=check, fresh=True, target="bench").result(
+            600.0
+        )
         assert not result.get("failed"), result["msg"]
         return result
 

@@ -71,7 +71,7 @@ def run() -> Iterator[Figure]:
         env = {**os.environ, **server.env(demo.DATABASE)}
 
         def ours() -> dict[str, Any]:
-            result = modules.start("postgresql_maintenance", arguments, target="bench").result(600.0)
+            result = modules.start("postgresql_maintenance", arguments, fresh=True, target="bench").result(600.0)
             assert not result.get("failed"), result["msg"]
             return result
 

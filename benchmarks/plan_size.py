@@ -20,8 +20,8 @@ from collections.abc import Iterator
 
 from benchmarks.measure import Figure, server_cpu
 from tests.lab import Lab, demo
-from tests.lab.module import MODULES
 from tests.lab.postgres import Postgres
+from tests.lab.preloaded import MODULES
 
 TABLES, INDEXES = 10_000, 50_000
 ROUNDS = 3

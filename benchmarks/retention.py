@@ -117,7 +117,7 @@ class Bench:
 
     def module(self, policy: dict[str, Any], user: str, *, check: bool = False, **run: Any) -> list[dict[str, Any]]:
         arguments = {**self.server.login(BUSY, user), **self.store(), "policies": [policy]}
-        started = modules.start("postgresql_retention", arguments, check=check, target="bench", **run)
+        started = modules.start("postgresql_retention", arguments, check=check, fresh=True, target="bench", **run)
         result = started.result(600.0)
         assert not result.get("failed"), result["msg"]
         actions: list[dict[str, Any]] = result["actions"]

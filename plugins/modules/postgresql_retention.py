@@ -137,7 +137,7 @@ options:
     type: int
     default: 10000
   batch_seconds:
-    description: How many seconds one transaction should take. Batches grow and shrink by it.
+    description: How many seconds one transaction should take at most. Batches grow and shrink by it.
     type: float
     default: 0.1
   chunk_bytes:

@@ -96,7 +96,7 @@ class Decision:
 def decide(
     channel_type: str, notice: Notice, sent: Optional[Sequence[Sent]], policy: Policy, now: datetime
 ) -> Decision:
-    """``sent`` is what the channel was given before, in any order; None when there is no store that would know."""
+    """``sent`` is what the channel was given before, oldest first; None when there is no store that would know."""
     if notice.rehearsal:
         return Decision(False, "the run was a rehearsal")
     if channel_type in LOCAL:
@@ -119,9 +119,9 @@ def decide(
 
 def _wanted(notice: Notice, sent: Sequence[Sent], policy: Policy, now: datetime) -> Decision:
     known = [one for one in sent if one.key == notice.key and one.done]
-    last = max(known, key=lambda one: one.at, default=None)
-    if last is None:
+    if not known:
         return Decision(True, "nothing was sent of this playbook on these targets before", "first")
+    last = sorted(known, key=lambda one: one.at)[-1]  # of those of one second the one that came last
     since = clock.iso(last.at)
     if last.bad and not notice.bad:
         return Decision(True, f"it is {notice.status} and was {last.status} at {since}", "recovery", last)

@@ -56,8 +56,9 @@ SELECT i.indexrelid::bigint AS oid, n.nspname AS schema, c.relname AS name,
        p.oid IS NOT NULL AS toast, a.amname AS method, i.indisvalid AS valid, i.indisexclusion AS exclusion,
        i.indpred IS NOT NULL AS partial,
        coalesce(pg_relation_size(c.oid), 0) AS bytes, c.reltuples::float8 AS rows,
-       coalesce((SELECT option_value::int FROM pg_options_to_table(c.reloptions)
-                  WHERE option_name = 'fillfactor'), 90) AS fillfactor,
+       CASE WHEN c.reloptions IS NULL THEN 90  -- looking into nothing costs as much as into something
+            ELSE coalesce((SELECT option_value::int FROM pg_options_to_table(c.reloptions)
+                            WHERE option_name = 'fillfactor'), 90) END AS fillfactor,
        concat_ws(',', CASE WHEN p.oid IS NOT NULL AND NOT has_schema_privilege(n.oid, 'USAGE') THEN 'schema' END,
                       CASE WHEN p.oid IS NOT NULL AND NOT {permitted} THEN 'owner' END) AS lacking
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace

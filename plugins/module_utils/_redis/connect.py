@@ -77,7 +77,7 @@ class Client:
             return self._redis.execute_command(*words)
 
     def pipeline(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        """The answers to many commands, sent in one go."""
+        """The answers to many commands, sent in one go; None to one whose key another node has taken."""
         for words in commands:
             self._allow(words)
         with _causes(self._params, self._grants):
@@ -85,7 +85,11 @@ class Client:
             for words in commands:
                 pipe.execute_command(*words)
             # The library's own sentence on a failure within a pipeline would tell the name of the key.
-            return [_answer(one) for one in pipe.execute(raise_on_error=False)]
+            answers: list[Any] = pipe.execute(raise_on_error=False)
+            for failure in answers:
+                if isinstance(failure, Exception) and not _moved(failure):
+                    raise failure
+            return [None if isinstance(one, Exception) else one for one in answers]
 
     def _allow(self, words: Sequence[Any]) -> None:
         command = str(words[0]).lower()
@@ -96,15 +100,11 @@ class Client:
         raise AssertionError(f"Contract violation: this connection may not send {words[0]}")
 
 
-def _answer(answer: Any) -> Any:
-    """None for a key that another node of a cluster has taken meanwhile."""
+def _moved(failure: Exception) -> bool:
+    """Whether another node of a cluster has taken the key meanwhile: for us it is gone."""
     from redis import exceptions
 
-    if isinstance(answer, (exceptions.AskError, exceptions.MovedError, exceptions.TryAgainError)):
-        return None
-    if isinstance(answer, exceptions.RedisError):
-        raise answer
-    return answer
+    return isinstance(failure, (exceptions.AskError, exceptions.MovedError, exceptions.TryAgainError))
 
 
 @contextmanager

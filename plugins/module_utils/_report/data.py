@@ -14,6 +14,7 @@ from typing import Any, Optional
 from ansible_collections.day2.ops.plugins.module_utils._core.records import ACTION_KEYS, CHECK_KEYS
 from ansible_collections.day2.ops.plugins.module_utils._report import words
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Change, Measured, Report, Target, key_of
+from ansible_collections.day2.ops.plugins.module_utils._report.trends import ahead_of
 
 SCHEMA = "day2.ops/report/1"
 
@@ -105,7 +106,11 @@ def _target(target: Target) -> dict[str, Any]:
 
 def _check(one: Measured, target: Target) -> dict[str, Any]:
     first = {"status": one.first["status"], "value": _number(one.first["value"])} if one.moved else None
-    return {**_only(one.last, CHECK_KEYS), "first": first, "since": target.past.since.get(key_of(one.last))}
+    since, leads = target.past.since.get(key_of(one.last)), ahead_of(target, one.last)
+    ahead = None
+    if leads:
+        ahead = {"status": leads.status, "limit": leads.limit, "per_day": leads.per_day, "seconds": leads.seconds}
+    return {**_only(one.last, CHECK_KEYS), "first": first, "since": since, "ahead": ahead}
 
 
 def _change(change: Change) -> dict[str, Any]:

@@ -89,6 +89,7 @@ def _context(report: Report, zone: tzinfo, rest: str) -> dict[str, Any]:
         "most": MOST_CONCERNS,
         "health": overview.health(report),
         "changes": overview.changes(report),
+        "coming": overview.coming(report),
         "work": overview.work(report),
         "charts": pictures,
         "drawn": drawn,

@@ -33,6 +33,7 @@ def render(report: Report, zone: tzinfo, rest: str = "the run record") -> str:
         *_changes(report, rest),
         "## What needs attention",
         "\n".join(_attention(report, rest)),
+        *_coming(report, rest),
     ]
     blocks += ["## Targets", "\n".join(_table(report, rest))]
     for target in report.targets:
@@ -88,6 +89,17 @@ def _attention(report: Report, rest: str) -> Iterable[str]:
         yield f"- **{LABELS[concern.look]}** {name}: {_text(concern.text)}{advice}"
     if len(found) > MOST_CONCERNS:
         yield f"- And {len(found) - MOST_CONCERNS:,} more, under their targets below or in {rest}."
+
+
+def _coming(report: Report, rest: str) -> list[str]:
+    found = overview.coming(report)
+    lines = [
+        f"- **{LABELS[status]}** {_text(target.target)}, {_text(name)}: {_text(text)}"
+        for status, target, name, text in found["told"]
+    ]
+    if found["more"]:
+        lines.append(f"- And {found['more']:,} more, see {rest}.")
+    return ["## What is coming", "\n".join(lines)] if lines else []
 
 
 def _table(report: Report, rest: str) -> Iterable[str]:

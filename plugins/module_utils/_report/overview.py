@@ -14,8 +14,10 @@ from typing import Any, Optional
 from ansible_collections.day2.ops.plugins.module_utils._report import charts, units, view, words
 from ansible_collections.day2.ops.plugins.module_utils._report.drawings import Drawing, drawings, numbers, sizes_of
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Action, Change, Report
+from ansible_collections.day2.ops.plugins.module_utils._report.trends import ahead
 
 MOST_CHANGES = 25
+MOST_COMING = 10
 FEWEST_CELLS, MOST_CELLS = 3, 300
 _TONES = {"healthy": "ok", "degraded": "warn", "unhealthy": "crit"}
 _TITLES = {"worse": "Worse", "better": "Better", "new": "New", "vanished": "Gone"}
@@ -114,6 +116,17 @@ def shown(change: Change) -> Shown:
         text=text,
         move=", ".join(part for part in (f"{was} → {now}" if was and now else "", move) if part),
     )
+
+
+def coming(report: Report) -> dict[str, Any]:
+    """What reaches a limit soon, as ``(status, target, what, sentence)``."""
+    found = ahead(report)
+    told = []
+    for one in found[:MOST_COMING]:
+        check = one.trend.check
+        name = f"{view.label(check['check'])} {units.clean(check['subject'])}".strip()
+        told.append((one.status, one.trend.target, name, words.coming(one)))
+    return {"told": told, "more": max(0, len(found) - MOST_COMING)}
 
 
 def work(report: Report) -> Optional[dict[str, Any]]:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from ansible_collections.day2.ops.plugins.module_utils._report.macros import MACROS
-from ansible_collections.day2.ops.plugins.module_utils._report.sections import CHANGES, CHARTS, HEALTH, WORK
+from ansible_collections.day2.ops.plugins.module_utils._report.sections import CHANGES, CHARTS, COMING, HEALTH, WORK
 
 _TOP = """\
 <header class="top">
@@ -251,7 +251,7 @@ PAGE = f"""\
 </head>
 <body class="{{{{ report.status }}}}">
 <main>
-{_TOP}{HEALTH}{CHANGES}{_ATTENTION}{WORK}{CHARTS}{_TARGETS}{_TIMELINE}{_TARGET}{_ABOUT}</main>
+{_TOP}{HEALTH}{CHANGES}{_ATTENTION}{COMING}{WORK}{CHARTS}{_TARGETS}{_TIMELINE}{_TARGET}{_ABOUT}</main>
 </body>
 </html>
 """

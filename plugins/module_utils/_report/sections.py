@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The sections of the page about the whole run, as templates (Jinja, autoescaped): health, changes, charts, trends."""
+"""The sections of the page about the whole run, as templates (Jinja, autoescaped): health, changes, what is coming,
+work, charts."""
 
 from __future__ import annotations
 
@@ -40,6 +41,25 @@ CHANGES = """\
 {%- endif %}
 <p class="soft compared{{ ' small' if changes.tallies }}">{{ changes.compared }}</p>
 </section>
+"""
+
+COMING = """\
+{%- if coming.told %}
+<section class="card" aria-labelledby="coming">
+<h2 id="coming">What is coming</h2>
+<ul class="items">
+{%- for look, target, name, text in coming.told %}
+<li>{{ chip(look) }}
+<div>
+<p>{{ name_of(target) }}
+<span class="soft">{{ name }}</span></p>
+<p>{{ text }}</p>
+</div></li>
+{%- endfor %}
+</ul>
+{{ left_out(coming.more, 'check') }}
+</section>
+{%- endif %}
 """
 
 WORK = """\

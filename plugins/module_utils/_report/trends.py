@@ -2,12 +2,14 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What checks measured over the last runs: which are worth a look, and their lines. Pure."""
+"""What checks measured over the last runs: which are worth a look, their lines, and where they lead. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from statistics import median
 from typing import Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core.records import rank
@@ -18,6 +20,13 @@ _DRAWN_POINTS = 60
 _WIDTH, _HEIGHT, _EDGE = 120.0, 24.0, 3.0
 # Less than this share of itself is no movement that anybody would look at.
 _STILL = 0.02
+
+# What leads somewhere: seen so often over so long, most of the time in one direction, and there within the horizon.
+DAY = 86400
+HORIZON = 30 * DAY
+_FEWEST, _SHORTEST, _LONGEST = 5, 2 * DAY, 30 * DAY
+_STEADY = 0.75
+_PACE_POINTS = 12
 
 Points = Sequence[tuple[int, float]]
 
@@ -37,17 +46,74 @@ class Trend:
         return max(value for _when, value in self.points)
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """A check that reaches ``limit``, and with it ``status``, in ``seconds`` at the pace of its last runs."""
+
+    trend: Trend
+    limit: float
+    status: str
+    per_day: float
+    seconds: float
+
+
+def ahead(report: Report) -> list[Ahead]:
+    """What reaches a limit within the horizon, the soonest first."""
+    found = [_ahead(trend) for trend in _trends(report)]
+    return sorted((one for one in found if one), key=lambda one: (one.seconds, one.trend.target.target))
+
+
+def ahead_of(target: Target, check: Check) -> Optional[Ahead]:
+    """Where one check leads; None where that is nowhere near, or not known."""
+    return _ahead(Trend(target, check, tuple(target.past.trends.get(key_of(check), ()))))
+
+
+def _ahead(trend: Trend) -> Optional[Ahead]:
+    check = trend.check
+    status = "warn" if check["crit"] is None else "crit"
+    limit, value = check[status], check["value"]
+    sign = {"above": 1.0, "below": -1.0}.get(str(check["bad"]))
+    if limit is None or value is None or sign is None or (left := sign * (limit - value)) <= 0:
+        return None
+    per_second = sign * (pace(trend.points, sign) or 0.0)
+    if per_second <= 0 or left / per_second > HORIZON:
+        return None
+    return Ahead(trend, limit, status, sign * per_second * DAY, left / per_second)
+
+
+def pace(points: Points, sign: float) -> Optional[float]:
+    """What is added in a second, seen as the median of all slopes of the last month; None where there is no steady
+    movement up (``sign`` 1) or down (-1). A saw has none.
+
+    >>> pace([(day * 86400, 10.0 + day * 86.4) for day in range(6)], 1.0)
+    0.001
+    >>> pace([(day * 86400, float(day % 2)) for day in range(6)], 1.0)
+    """
+    recent = [point for point in points if point[0] >= points[-1][0] - _LONGEST]
+    if len(recent) < _FEWEST or recent[-1][0] - recent[0][0] < _SHORTEST or sign * (recent[-1][1] - recent[0][1]) <= 0:
+        return None
+    pairs = combinations(thinned(recent, _PACE_POINTS), 2)
+    slopes = [(value - before) / (when - then) for (then, before), (when, value) in pairs if when > then]
+    there = sum(sign * slope > 0 for slope in slopes)
+    return median(slopes) if there >= _STEADY * len(slopes) else None
+
+
 def worth_showing(report: Report, most: int) -> tuple[list[Trend], int]:
     """Checks that are not ok, then those that moved most; and how many more have a line."""
+    found = _trends(report)
+    found.sort(key=lambda trend: (-rank(trend.check["status"]), -_movement(trend.points)))
+    shown = [trend for trend in found if rank(trend.check["status"]) or _movement(trend.points) > _STILL][:most]
+    return shown, len(found) - len(shown)
+
+
+def _trends(report: Report) -> list[Trend]:
     found = []
     for target in report.targets:
         for one in target.checks if target.past.trends else ():
             points = target.past.trends.get(key_of(one.last), ())
             if len(points) >= LEAST_POINTS:
                 found.append(Trend(target, one.last, tuple(points)))
-    found.sort(key=lambda trend: (-rank(trend.check["status"]), -_movement(trend.points)))
-    shown = [trend for trend in found if rank(trend.check["status"]) or _movement(trend.points) > _STILL][:most]
-    return shown, len(found) - len(shown)
+    return found
 
 
 def _movement(points: Points) -> float:

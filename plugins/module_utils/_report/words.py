@@ -12,6 +12,7 @@ from typing import Any, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._report import units
 from ansible_collections.day2.ops.plugins.module_utils._report.model import EXIT_2, Action, Health, Report, Target
+from ansible_collections.day2.ops.plugins.module_utils._report.trends import DAY, Ahead
 
 # An object's size before and after; the first that both sides hold is taken, so that no part is counted twice.
 _SIZES = ("total_bytes", "size_bytes", "bytes")
@@ -217,6 +218,20 @@ def compared(report: Report) -> str:
         which = f" ({count(number, 'target')})" if number < len(report.targets) else ""
         text += f"{' ' if text else ''}{why_not[:-1]}{which}."
     return text
+
+
+def coming(one: Ahead) -> str:
+    """Where a check leads, as a sentence.
+
+    ``38 % now and 2 % more each day; at this pace it reaches 50 % (critical) in 6 days``
+    """
+    check, more = one.trend.check, "more" if one.per_day > 0 else "less"
+    unit = str(check["unit"] or "")
+    value, limit, daily = (units.show(size, unit) for size in (check["value"], one.limit, abs(one.per_day)))
+    word = {"warn": "to watch", "crit": "critical"}[one.status]
+    days = int(one.seconds / DAY + 0.01)  # a hair less than 11 days are 11
+    when = f"in {count(days, 'day')}" if days else "within a day"
+    return f"{value} now, {daily} {more} each day: at this pace it reaches {limit} ({word}) {when}."
 
 
 def _minute(moment: str) -> str:

@@ -57,11 +57,10 @@ class Pace:
 
     def learn(self, seconds: float, pace: float) -> float:
         """Heed how long a batch took; the pause in seconds."""
-        pause = 0.0
-        if seconds > 1.5 * self._seconds:
+        pause = seconds if seconds > 1.5 * self._seconds else 0.0
+        if seconds > self._seconds:
             self._rows = max(self._rows / 2, BLOCK)
-            pause = seconds
-        elif seconds < 0.75 * self._seconds:
+        elif seconds < 0.4 * self._seconds:  # batches differ by half, and none of them should take longer
             self._rows = min(self._rows * 1.25, self._most)
         return min(pause + seconds * (1 / max(pace, 0.1) - 1), LONGEST_PAUSE)
 

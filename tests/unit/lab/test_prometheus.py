@@ -11,8 +11,8 @@ import urllib.request
 
 import pytest
 
-from ansible_collections.day2.ops.tests.lab.lab import Lab
-from ansible_collections.day2.ops.tests.lab.prometheus import Prometheus
+from tests.lab.lab import Lab
+from tests.lab.prometheus import Prometheus
 
 pytestmark = pytest.mark.lab
 

@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.day2.ops.plugins.module_utils._backup import archive
 from ansible_collections.day2.ops.plugins.module_utils._backup.census import Census, _Walker, take_census
-from ansible_collections.day2.ops.tests.lab.fixtures import Database, all_majors
+from tests.lab.fixtures import Database, all_majors
 
 SEED = r"""
 CREATE TABLE plain (id int PRIMARY KEY, note text);

@@ -24,12 +24,12 @@ import zstandard
 from ansible_collections.day2.ops.plugins.module_utils._backup import catalogue
 from ansible_collections.day2.ops.plugins.module_utils._store.base import Store, read_manifest
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
-from ansible_collections.day2.ops.tests.lab import demo
-from ansible_collections.day2.ops.tests.lab import module as modules
-from ansible_collections.day2.ops.tests.lab.fixtures import Database, all_majors
-from ansible_collections.day2.ops.tests.lab.lab import Lab
-from ansible_collections.day2.ops.tests.lab.s3 import S3
+from tests.lab import demo
+from tests.lab import module as modules
+from tests.lab.fixtures import Database, all_majors
+from tests.lab.lab import Lab
 from tests.lab.processes import wait_until as until
+from tests.lab.s3 import S3
 
 pytestmark = pytest.mark.lab
 TOP = Path(__file__).resolve().parents[5]

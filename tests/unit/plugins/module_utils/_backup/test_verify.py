@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -26,16 +25,17 @@ import pytest
 
 from ansible_collections.day2.ops.plugins.module_utils._backup import catalogue, scratch
 from ansible_collections.day2.ops.plugins.module_utils._backup.guard import inhabitants
+from tests.lab import module as modules
 from tests.lab.age import new_key
 from tests.lab.fixtures import Database, majors
 from tests.lab.lab import Lab
+from tests.lab.module import Module
 from tests.lab.postgres import Postgres
 from tests.lab.s3 import S3
 
 from . import sets
 from .rich import REACHING, RICH
 
-MODULE = "ansible_collections.day2.ops.plugins.modules.postgresql_backup_verify"
 pytestmark = pytest.mark.lab
 
 
@@ -45,37 +45,28 @@ class Place:
 
     folder: Path
     server: Postgres
-    started: list[subprocess.Popen[str]] = field(default_factory=list)
+    started: list[Module] = field(default_factory=list)
 
     @property
     def store(self) -> Path:
         return self.folder / "store"
 
-    def start(self, **given: Any) -> subprocess.Popen[str]:
-        about = {"id": "t1", "target": "shop", **given.pop("run", {})}
+    def start(self, **given: Any) -> Module:
+        about = {"target": "shop", **given.pop("run", {})}
         mine = {
             "store": str(self.store),
             "bin_dir": str(self.server.programs / "bin"),
             "scratch_dir": str(self.scratch),
         }
-        text = json.dumps({"ANSIBLE_MODULE_ARGS": {"run": about, **mine, **given}})
-        process = subprocess.Popen(
-            [sys.executable, "-m", MODULE],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert process.stdin is not None
-        process.stdin.write(text)
-        process.stdin.close()
-        process.stdin = None
-        self.started.append(process)
-        return process
+        self.started.append(modules.start("postgresql_backup_verify", {**mine, **given}, **about))
+        return self.started[-1]
 
     @property
     def scratch(self) -> Path:
         return Path(self.server.folder).parent / f"s-{self.folder.name[-12:]}"
 
     def verify(self, **given: Any) -> dict[str, Any]:
-        return result_of(self.start(**given))
+        return self.start(**given).result()
 
     def make(self, database: str, **more: Any) -> sets.Made:
         return sets.make_set(self.server, database, sets.folder_store(self.store), "shop", **more)
@@ -93,13 +84,6 @@ class Place:
         return True
 
 
-def result_of(process: subprocess.Popen[str]) -> dict[str, Any]:
-    out, err = process.communicate(timeout=120)
-    assert out.strip(), err
-    result: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
-    return result
-
-
 def status(result: dict[str, Any], name: str) -> str:
     return next((one["status"] for one in result["checks"] if one["check"] == f"postgresql_backup_{name}"), "none")
 
@@ -110,10 +94,8 @@ def place(tmp_path: Path, pg: Postgres) -> Iterator[Place]:
     made.store.mkdir()
     made.scratch.mkdir(0o755)
     yield made
-    for process in made.started:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+    for module in made.started:
+        module.kill()
     assert made.nothing_left()
     made.scratch.rmdir()
 
@@ -386,15 +368,14 @@ def children(pid: int, name: str) -> list[int]:
 @pytest.mark.parametrize("victim", ["module", "pg_restore", "server", "stopped"])
 def test_killed_in_the_middle(place: Place, slow: Database, victim: str) -> None:
     place.make(slow.name)
-    process = place.start()
+    module = place.start()
     until(place, "CREATE INDEX")
-    restoring = children(process.pid, "pg_restore")
+    restoring = children(module.process.pid, "pg_restore")
     assert restoring
     if victim == "module":
-        process.kill()
-        process.communicate()
+        module.kill()
     elif victim == "stopped":
-        process.send_signal(signal.SIGTERM)
+        module.process.send_signal(signal.SIGTERM)
     elif victim == "pg_restore":
         os.kill(restoring[0], signal.SIGKILL)
     else:
@@ -402,7 +383,7 @@ def test_killed_in_the_middle(place: Place, slow: Database, victim: str) -> None
         assert len(postmasters) == 1
         os.kill(postmasters[0], signal.SIGKILL)
     if victim != "module":
-        result = result_of(process)
+        result = module.result()
         assert result["failed"] and result["verified"] is None, result
         assert result["error"]["kind"] == ("stopped" if victim == "stopped" else result["error"]["kind"])
         assert [one["status"] for one in result["actions"]] == ["failed"]

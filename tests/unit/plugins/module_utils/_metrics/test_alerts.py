@@ -13,8 +13,8 @@ from pathlib import Path
 import yaml
 
 from ansible_collections.day2.ops.plugins.module_utils._metrics.families import HELP
-from ansible_collections.day2.ops.tests.lab import Lab
-from ansible_collections.day2.ops.tests.lab.prometheus import PACKAGES
+from tests.lab import Lab
+from tests.lab.prometheus import PACKAGES
 
 RULES = Path(__file__).parents[5] / "extensions/prometheus/day2-alerts.yml"
 CASES = Path(__file__).parent / "day2-alerts-test.yml"

@@ -19,7 +19,7 @@ from ansible_collections.day2.ops.plugins.module_utils._metrics.families import 
 from ansible_collections.day2.ops.plugins.module_utils._report.model import EXIT_2
 from ansible_collections.day2.ops.plugins.module_utils._report.read import read_run
 from ansible_collections.day2.ops.plugins.module_utils._report.summarise import summarise
-from ansible_collections.day2.ops.tests.lab import Lab, module
+from tests.lab import Lab, module
 
 RECORDS = Path(__file__).parents[3] / "fixtures" / "record"
 NOW = "2026-12-06T03:00:00Z"

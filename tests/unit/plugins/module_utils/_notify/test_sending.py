@@ -24,10 +24,10 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadIn
 from ansible_collections.day2.ops.plugins.module_utils._notify import memory, spec
 from ansible_collections.day2.ops.plugins.module_utils._notify.plan import Decision, Policy, decide
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
-from ansible_collections.day2.ops.tests.lab import module
-from ansible_collections.day2.ops.tests.lab.proxy import HangingServer
-from ansible_collections.day2.ops.tests.lab.receivers import HOOK, SLACK_CHANNEL, TOKEN, HttpReceiver, MailServer
-from ansible_collections.day2.ops.tests.lab.tls import Authority
+from tests.lab import module
+from tests.lab.proxy import HangingServer
+from tests.lab.receivers import HOOK, SLACK_CHANNEL, TOKEN, HttpReceiver, MailServer
+from tests.lab.tls import Authority
 
 from .conftest import NOW, notice, sent
 

@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.day2.ops.plugins.module_utils._notify import texts
 from ansible_collections.day2.ops.plugins.module_utils._notify.plan import Decision
-from ansible_collections.day2.ops.tests.lab.receivers import _slack_wrong
+from tests.lab.receivers import _slack_wrong
 
 from .conftest import NOW, many, notice, sent
 

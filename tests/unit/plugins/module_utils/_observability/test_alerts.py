@@ -19,10 +19,10 @@ from ansible_collections.day2.ops.plugins.module_utils._observability.alerts imp
     firing,
     severities_of,
 )
-from ansible_collections.day2.ops.tests.lab import Lab, module
-from ansible_collections.day2.ops.tests.lab.alertmanager import Alertmanager
-from ansible_collections.day2.ops.tests.lab.processes import wait_until
-from ansible_collections.day2.ops.tests.unit.plugins.module_utils._tls.made import Dripping, dripping
+from tests.lab import Lab, module
+from tests.lab.alertmanager import Alertmanager
+from tests.lab.processes import wait_until
+from tests.unit.plugins.module_utils._tls.made import Dripping, dripping
 
 __all__ = ["dripping"]  # a fixture
 SINCE = "2026-11-21T10:00:00Z"

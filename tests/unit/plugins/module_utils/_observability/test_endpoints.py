@@ -22,9 +22,9 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadIn
 from ansible_collections.day2.ops.plugins.module_utils._observability import assertions, series, service
 from ansible_collections.day2.ops.plugins.module_utils._observability.assertions import failures
 from ansible_collections.day2.ops.plugins.module_utils._observability.endpoints import endpoint_spec, endpoints_of
-from ansible_collections.day2.ops.tests.lab import Lab, module
-from ansible_collections.day2.ops.tests.lab.nginx import Nginx
-from ansible_collections.day2.ops.tests.unit.plugins.module_utils._tls.made import (
+from tests.lab import Lab, module
+from tests.lab.nginx import Nginx
+from tests.unit.plugins.module_utils._tls.made import (
     Authorities,
     Dripping,
     authorities,

@@ -21,8 +21,8 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadIn
 from ansible_collections.day2.ops.plugins.module_utils._observability import prometheus as module
 from ansible_collections.day2.ops.plugins.module_utils._observability.prometheus import Number, Prometheus, one_number
 from ansible_collections.day2.ops.plugins.module_utils._observability.service import MOST_BYTES
-from ansible_collections.day2.ops.tests.lab import prometheus as lab_prometheus
-from ansible_collections.day2.ops.tests.lab.lab import Lab
+from tests.lab import prometheus as lab_prometheus
+from tests.lab.lab import Lab
 
 ASKED = "brake.prometheus"
 

@@ -27,9 +27,9 @@ from ansible_collections.day2.ops.plugins.module_utils._observability.queries im
 )
 from ansible_collections.day2.ops.plugins.module_utils._observability.series import Found, Series, Span, merge, parse
 from ansible_collections.day2.ops.plugins.module_utils._observability.service import LONGEST_QUERY
-from ansible_collections.day2.ops.tests.lab import Lab, module
-from ansible_collections.day2.ops.tests.lab import prometheus as lab_prometheus
-from ansible_collections.day2.ops.tests.unit.plugins.module_utils._tls.made import Dripping, dripping
+from tests.lab import Lab, module
+from tests.lab import prometheus as lab_prometheus
+from tests.unit.plugins.module_utils._tls.made import Dripping, dripping
 
 __all__ = ["dripping"]  # a fixture
 NAN = math.nan

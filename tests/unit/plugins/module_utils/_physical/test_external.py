@@ -22,12 +22,12 @@ from ansible_collections.day2.ops.plugins.module_utils._physical import barman, 
 from ansible_collections.day2.ops.plugins.module_utils._physical.pgbackrest import DAY, Policy
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.spec import postgresql_spec
 from ansible_collections.day2.ops.plugins.module_utils._store import s3 as factory
-from ansible_collections.day2.ops.tests.lab import demo
-from ansible_collections.day2.ops.tests.lab.barman import Barman
-from ansible_collections.day2.ops.tests.lab.lab import Lab
-from ansible_collections.day2.ops.tests.lab.postgres import Postgres
-from ansible_collections.day2.ops.tests.lab.processes import wait_until
-from ansible_collections.day2.ops.tests.lab.s3 import S3
+from tests.lab import demo
+from tests.lab.barman import Barman
+from tests.lab.lab import Lab
+from tests.lab.postgres import Postgres
+from tests.lab.processes import wait_until
+from tests.lab.s3 import S3
 
 NOW = datetime(2026, 11, 21, 2, 0, tzinfo=timezone.utc)
 

@@ -19,11 +19,11 @@ from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._physical import pgbackrest, stanza, wal
 from ansible_collections.day2.ops.plugins.module_utils._physical.pgbackrest import DAY, Policy
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.spec import postgresql_spec
-from ansible_collections.day2.ops.tests.lab import demo
-from ansible_collections.day2.ops.tests.lab.lab import Lab
-from ansible_collections.day2.ops.tests.lab.pgbackrest import PgBackRest
-from ansible_collections.day2.ops.tests.lab.postgres import give_file
-from ansible_collections.day2.ops.tests.lab.processes import wait_until
+from tests.lab import demo
+from tests.lab.lab import Lab
+from tests.lab.pgbackrest import PgBackRest
+from tests.lab.postgres import give_file
+from tests.lab.processes import wait_until
 
 NOW = datetime(2026, 11, 21, 2, 0, tzinfo=timezone.utc)
 SEGMENT = 16 << 20

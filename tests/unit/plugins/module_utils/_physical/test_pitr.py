@@ -29,10 +29,10 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadIn
 from ansible_collections.day2.ops.plugins.module_utils._core.liveness import Liveness
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._physical import copy_place, pitr, pitr_plan, stanza, waltail
-from ansible_collections.day2.ops.tests.lab import module as modules
-from ansible_collections.day2.ops.tests.lab.lab import Lab
-from ansible_collections.day2.ops.tests.lab.pgbackrest import PgBackRest
-from ansible_collections.day2.ops.tests.lab.processes import give, wait_until
+from tests.lab import module as modules
+from tests.lab.lab import Lab
+from tests.lab.pgbackrest import PgBackRest
+from tests.lab.processes import give, wait_until
 
 MODULE = "postgresql_point_in_time_restore"
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=timezone.utc)

@@ -14,9 +14,9 @@ from typing import Any, Optional
 
 import pytest
 
-from ansible_collections.day2.ops.tests.lab import demo
-from ansible_collections.day2.ops.tests.lab import module as modules
-from ansible_collections.day2.ops.tests.lab.fixtures import Database
+from tests.lab import demo
+from tests.lab import module as modules
+from tests.lab.fixtures import Database
 
 
 @dataclass

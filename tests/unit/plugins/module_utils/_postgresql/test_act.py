@@ -15,7 +15,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from ansible_collections.day2.ops.tests.lab import demo
+from tests.lab import demo
 from tests.unit.plugins.module_utils._postgresql.place import Place, statuses
 
 pytestmark = pytest.mark.lab

@@ -29,13 +29,13 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql import types
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake, brake_of, brake_spec
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.spec import postgresql_spec
-from ansible_collections.day2.ops.tests.lab import demo
-from ansible_collections.day2.ops.tests.lab import module as modules
-from ansible_collections.day2.ops.tests.lab.fixtures import Database
-from ansible_collections.day2.ops.tests.lab.lab import Lab
-from ansible_collections.day2.ops.tests.lab.postgres import Postgres
-from ansible_collections.day2.ops.tests.lab.processes import children, wait_until
-from ansible_collections.day2.ops.tests.lab.prometheus import Prometheus
+from tests.lab import demo
+from tests.lab import module as modules
+from tests.lab.fixtures import Database
+from tests.lab.lab import Lab
+from tests.lab.postgres import Postgres
+from tests.lab.processes import children, wait_until
+from tests.lab.prometheus import Prometheus
 
 pytestmark = pytest.mark.lab
 MB = 1 << 20

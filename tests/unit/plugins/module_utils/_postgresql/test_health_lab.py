@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.day2.ops.tests.lab import demo
-from ansible_collections.day2.ops.tests.lab import module as modules
-from ansible_collections.day2.ops.tests.lab.fixtures import Database
-from ansible_collections.day2.ops.tests.lab.lab import Lab
-from ansible_collections.day2.ops.tests.lab.postgres import Postgres
+from tests.lab import demo
+from tests.lab import module as modules
+from tests.lab.fixtures import Database
+from tests.lab.lab import Lab
+from tests.lab.postgres import Postgres
 
 pytestmark = pytest.mark.lab
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.day2.ops.tests.lab import demo
-from ansible_collections.day2.ops.tests.lab.fixtures import Database
-from ansible_collections.day2.ops.tests.lab.module import Module
+from tests.lab import demo
+from tests.lab.fixtures import Database
+from tests.lab.module import Module
 from tests.unit.plugins.module_utils._postgresql.place import Place
 
 pytestmark = pytest.mark.lab

@@ -33,8 +33,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.day2.ops.tests.lab import demo
-from ansible_collections.day2.ops.tests.lab.lab import Lab
+from tests.lab import demo
+from tests.lab.lab import Lab
 from tests.unit.plugins.module_utils._postgresql.place import Place, statuses
 
 pytestmark = pytest.mark.lab

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import CLASSES
-from ansible_collections.day2.ops.tests.lab import demo
-from ansible_collections.day2.ops.tests.lab.fixtures import Database, majors
-from ansible_collections.day2.ops.tests.lab.lab import Lab
-from ansible_collections.day2.ops.tests.lab.tls import Authority
+from tests.lab import demo
+from tests.lab.fixtures import Database, majors
+from tests.lab.lab import Lab
+from tests.lab.tls import Authority
 from tests.unit.plugins.module_utils._postgresql.place import Place, statuses
 
 both = majors(18, soak=(14,))

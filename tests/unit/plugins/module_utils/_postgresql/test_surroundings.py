@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.day2.ops.tests.lab import demo
-from ansible_collections.day2.ops.tests.lab.fixtures import Database
-from ansible_collections.day2.ops.tests.lab.lab import Lab
-from ansible_collections.day2.ops.tests.lab.postgres import Postgres, Subscription
+from tests.lab import demo
+from tests.lab.fixtures import Database
+from tests.lab.lab import Lab
+from tests.lab.postgres import Postgres, Subscription
 from tests.unit.plugins.module_utils._postgresql.place import Place, statuses
 
 pytestmark = pytest.mark.lab

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.day2.ops.plugins.module_utils._redis.connect import connection_spec
-from ansible_collections.day2.ops.tests.lab import Lab, Redis
+from tests.lab import Lab, Redis
 
 Params = Callable[..., dict[str, Any]]
 

@@ -6,11 +6,8 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -22,31 +19,18 @@ import pytest
 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.grants import NEEDS, STOP_SQL
 from tests.lab import demo
+from tests.lab import module as modules
 from tests.lab.age import Key, new_key
 from tests.lab.fixtures import Database, majors
 from tests.lab.lab import Lab
+from tests.lab.module import Module
 from tests.lab.postgres import Postgres, give_folder
 from tests.lab.processes import wait_until as until
 from tests.unit.plugins.module_utils._backup import sets
 
 pytestmark = pytest.mark.lab
-MODULE = "ansible_collections.day2.ops.plugins.modules.postgresql_restore"
 ROLE = "day2_restore"
 READER = "shop_reader"
-
-
-@dataclass
-class Module:
-    process: subprocess.Popen[str]
-
-    def result(self, seconds: float = 90.0) -> dict[str, Any]:
-        out, err = self.process.communicate(timeout=seconds)
-        assert out.strip(), err
-        return json.loads(out.strip().splitlines()[-1])  # type: ignore[no-any-return]
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.communicate()
 
 
 @dataclass
@@ -81,18 +65,9 @@ class Shop:
             "run": {"id": "t1", "target": "shop"},
             **given,
         }
-        text = json.dumps(
-            {"ANSIBLE_MODULE_ARGS": {key: value for key, value in arguments.items() if value is not None}}
-        )
-        process = subprocess.Popen(
-            [sys.executable, "-c", f"{patch}\nfrom {MODULE} import main\nmain()"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert process.stdin is not None
-        process.stdin.write(text)
-        process.stdin.close()
-        process.stdin = None
-        self.started.append(Module(process))
+        # What is none was not given.
+        chosen = {key: value for key, value in arguments.items() if value is not None}
+        self.started.append(modules.start("postgresql_restore", chosen, patch=patch))
         return self.started[-1]
 
     def go(self, state: str, **given: Any) -> dict[str, Any]:

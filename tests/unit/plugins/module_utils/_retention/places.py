@@ -6,9 +6,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,8 +19,9 @@ from ansible_collections.day2.ops.plugins.module_utils._retention.policy import 
 from ansible_collections.day2.ops.plugins.module_utils._store.base import Store
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
 from tests.lab import demo
+from tests.lab import module as modules
 from tests.lab.fixtures import Database
-from tests.lab.module import MODULES, Module
+from tests.lab.module import Module
 from tests.lab.processes import wait_until
 
 TARGET = "shop"
@@ -77,18 +75,10 @@ class Place:
         own: dict[str, Any] = {"policies": self.policies, "batch_rows": 500, "lock_timeout": 0.5, **self.options}
         if name != "postgresql_retention":
             own = {"policy": self.policies[0]["name"], "lock_timeout": 5}
-        run = {"id": "t1", "target": TARGET, **given.pop("run", {})}
+        run = {"target": TARGET, **given.pop("run", {})}
         login = {**self.database.login(demo.RETENTION), **self.login}
-        arguments = {**login, **self.store_options, **own, **given, "run": run, "_ansible_check_mode": check}
-        process = subprocess.Popen(
-            [sys.executable, "-c", f"{patch}\nfrom {MODULES}{name} import main\nmain()"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert process.stdin is not None
-        process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
-        process.stdin.close()
-        process.stdin = None
-        self.started.append(Module(process))
+        arguments = {**login, **self.store_options, **own, **given}
+        self.started.append(modules.start(name, arguments, check=check, patch=patch, **run))
         return self.started[-1]
 
     def retain(self, **given: Any) -> dict[str, Any]:

@@ -26,8 +26,8 @@ from ansible_collections.day2.ops.plugins.module_utils._retention import predica
 from ansible_collections.day2.ops.plugins.module_utils._retention.find import find
 from ansible_collections.day2.ops.plugins.module_utils._retention.policy import policies_of, policy_options
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import Found
-from ansible_collections.day2.ops.tests.lab import demo
-from ansible_collections.day2.ops.tests.lab.fixtures import Database, majors
+from tests.lab import demo
+from tests.lab.fixtures import Database, majors
 
 DEFAULTS = {name: one.get("default") for name, one in policy_options().items()}
 EVENTS = """

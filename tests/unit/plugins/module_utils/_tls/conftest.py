@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.day2.ops.tests.unit.plugins.module_utils._tls.made import (
+from tests.unit.plugins.module_utils._tls.made import (
     authorities,
     dripping,
     serving,

@@ -23,8 +23,8 @@ from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError
 from ansible_collections.day2.ops.plugins.module_utils._tls import chain, names, read
 from ansible_collections.day2.ops.plugins.module_utils._tls.certificates import certificate_spec, wanted_of
-from ansible_collections.day2.ops.tests.lab import Lab, module
-from ansible_collections.day2.ops.tests.unit.plugins.module_utils._tls.made import (
+from tests.lab import Lab, module
+from tests.unit.plugins.module_utils._tls.made import (
     NOW,
     Authorities,
     Dripping,
