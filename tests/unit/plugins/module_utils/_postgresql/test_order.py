@@ -43,6 +43,15 @@ def told(steps: list[Step]) -> list[tuple[str, str]]:
     return [(str(step.action["subject"]), str(step.action["status"])) for step in steps]
 
 
+def test_a_vacuum_after_a_rebuild_is_foreseen_to_read_the_smaller_index() -> None:
+    alone = plan(state(DEAD), Policy(), None)
+    rebuild, vacuum = plan(state(DEAD, indexes=(BLOATED,)), Policy(), None)
+    assert (rebuild.kind, vacuum.kind) == ("reindex", "vacuum")
+    reclaimed = rebuild.action["predicted"]["bytes_reclaimed"]
+    assert reclaimed >= 20 * MIB
+    assert alone[0].seconds - vacuum.seconds == pytest.approx(reclaimed / RATES["vacuum"], abs=0.1)
+
+
 def test_the_next_run_begins_with_what_was_left() -> None:
     left = History(known=True, deferred={"vacuum public.light": 1})
     assert [subject for subject, _ in told(plan(state(DEAD, LIGHT), Policy(), None))] == [

@@ -115,6 +115,12 @@ def authorities(tmp_path_factory: pytest.TempPathFactory) -> Authorities:
     return Authorities(root, root.below("The Middle", days=900), file)
 
 
+def _close(listener: socket.socket) -> None:
+    """Close it also for the thread that waits for a client, which would keep the port."""
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+
+
 @dataclass
 class Server:
     """Serves a handshake, after what STARTTLS wants, and then an HTTP answer."""
@@ -145,7 +151,7 @@ class Server:
                 tls.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
 
     def close(self) -> None:
-        self.listener.close()
+        _close(self.listener)
 
 
 @pytest.fixture
@@ -217,7 +223,7 @@ class Dripping:
 def dripping() -> Iterator[Dripping]:
     server = Dripping()
     yield server
-    server.listener.close()
+    _close(server.listener)
 
 
 @pytest.fixture(scope="session")
