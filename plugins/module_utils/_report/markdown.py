@@ -94,8 +94,8 @@ def _attention(report: Report, rest: str) -> Iterable[str]:
 def _coming(report: Report, rest: str) -> list[str]:
     found = overview.coming(report)
     lines = [
-        f"- **{LABELS[status]}** {_text(target.target)}, {_text(name)}: {_text(text)}"
-        for status, target, name, text in found["told"]
+        f"- **{when.capitalize()}** {_text(target.target)}, {_text(name)}: {_text(text)}"
+        for when, target, name, text in found["told"]
     ]
     if found["more"]:
         lines.append(f"- And {found['more']:,} more, see {rest}.")

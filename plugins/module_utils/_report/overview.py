@@ -119,13 +119,14 @@ def shown(change: Change) -> Shown:
 
 
 def coming(report: Report) -> dict[str, Any]:
-    """What reaches a limit soon, as ``(status, target, what, sentence)``."""
+    """What reaches a limit soon, as ``(when, target, what, why)``."""
     found = ahead(report)
     told = []
     for one in found[:MOST_COMING]:
         check = one.trend.check
         name = f"{view.label(check['check'])} {units.clean(check['subject'])}".strip()
-        told.append((one.status, one.trend.target, name, words.coming(one)))
+        when, why = words.coming(one)
+        told.append((when, one.trend.target, name, why))
     return {"told": told, "more": max(0, len(found) - MOST_COMING)}
 
 

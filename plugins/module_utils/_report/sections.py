@@ -48,8 +48,8 @@ COMING = """\
 <section class="card" aria-labelledby="coming">
 <h2 id="coming">What is coming</h2>
 <ul class="items">
-{%- for look, target, name, text in coming.told %}
-<li>{{ chip(look) }}
+{%- for soon, target, name, text in coming.told %}
+<li>{{ chip('warn', soon) }}
 <div>
 <p>{{ name_of(target) }}
 <span class="soft">{{ name }}</span></p>

@@ -220,10 +220,10 @@ def compared(report: Report) -> str:
     return text
 
 
-def coming(one: Ahead) -> str:
-    """Where a check leads, as a sentence.
+def coming(one: Ahead) -> tuple[str, str]:
+    """When a check reaches its limit, and why that is to be expected.
 
-    ``38 % now and 2 % more each day; at this pace it reaches 50 % (critical) in 6 days``
+    ``("in 6 days", "38 % now and 2 % more each day; it is critical at 50 %.")``
     """
     check, more = one.trend.check, "more" if one.per_day > 0 else "less"
     unit = str(check["unit"] or "")
@@ -231,7 +231,7 @@ def coming(one: Ahead) -> str:
     word = {"warn": "to watch", "crit": "critical"}[one.status]
     days = int(one.seconds / DAY + 0.01)  # a hair less than 11 days are 11
     when = f"in {count(days, 'day')}" if days else "within a day"
-    return f"{value} now, {daily} {more} each day: at this pace it reaches {limit} ({word}) {when}."
+    return when, f"{value} now and {daily} {more} each day; it is {word} at {limit}."
 
 
 def _minute(moment: str) -> str:

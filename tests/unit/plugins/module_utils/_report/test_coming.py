@@ -38,10 +38,11 @@ def test_what_grows_steadily_is_foreseen(run: Callable[..., Report]) -> None:
     assert (one.status, one.limit) == ("crit", 0.9)
     assert one.per_day == pytest.approx(0.02)
     assert one.seconds == pytest.approx(11 * DAY)
-    text = "68 % now, 2 % more each day: at this pace it reaches 90 % (critical) in 11 days."
-    assert overview.coming(report)["told"][0][3] == text
+    when, text = "in 11 days", "68 % now and 2 % more each day; it is critical at 90 %."
+    (told,) = overview.coming(report)["told"]
+    assert (told[0], told[3]) == (when, text)
     page = html.render(report, timezone.utc)
-    assert "What is coming" in page and text in page
+    assert "What is coming" in page and when in page and text in page
     assert "## What is coming" in markdown.render(report, timezone.utc)
     (found,) = json.loads(data.render(report))["targets"][0]["checks"]
     assert found["ahead"]["status"] == "crit" and found["ahead"]["seconds"] == pytest.approx(11 * DAY)
@@ -52,7 +53,7 @@ def test_what_runs_out_is_foreseen_as_well(run: Callable[..., Report]) -> None:
     report = leading(run, values, unit="seconds", warn=30.0 * DAY, crit=14.0 * DAY, bad="below")
     (one,) = ahead(report)
     assert one.per_day == pytest.approx(-DAY) and one.seconds == pytest.approx(11 * DAY)
-    assert overview.coming(report)["told"][0][3].startswith("25 d now, 24 h less each day")
+    assert overview.coming(report)["told"][0][3] == "25 d now and 24 h less each day; it is critical at 14 d."
 
 
 @pytest.mark.parametrize(
