@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.day2.ops.plugins.module_utils._report import data, html, markdown, overview
-from ansible_collections.day2.ops.plugins.module_utils._report.model import Past, Report
+from ansible_collections.day2.ops.plugins.module_utils._report.model import Past, Report, key_of
 from ansible_collections.day2.ops.plugins.module_utils._report.trends import DAY, ahead
 
 from .conftest import check, line
@@ -27,8 +27,9 @@ def daily(values: Sequence[float]) -> tuple[tuple[int, float], ...]:
 
 def leading(run: Callable[..., Report], values: Sequence[float], **given: Any) -> Report:
     """A run whose disk check measured ``values``, one a morning, the last of them now."""
-    report = run(line(checks=[check(value=values[-1], **given)]))
-    past = Past(trends={"disk_usage /": daily(values)})
+    measured = check(value=values[-1], **given)
+    report = run(line(checks=[measured]))
+    past = Past(trends={key_of(measured): daily(values)})
     return replace(report, targets=tuple(replace(target, past=past) for target in report.targets))
 
 

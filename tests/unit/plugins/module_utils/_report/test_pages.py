@@ -17,6 +17,8 @@ import pytest
 from ansible_collections.day2.ops.plugins.module_utils._report import html, index, keep
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Report
 
+from .test_coming import leading
+
 PROGRAM = shutil.which("chromium")
 WITHOUT_NETWORK = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic")
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
@@ -101,6 +103,17 @@ def test_every_report_fits_and_is_quiet(
     assert page.locator("h1").inner_text() in html.render(made, timezone.utc, "report.json")
     page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0], "opened as well"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_coming_fits_however_long_its_name(
+    run: Callable[..., Report], show: Callable[..., Any], size: str
+) -> None:
+    report = leading(run, [0.60, 0.62, 0.64, 0.66, 0.68], subject="/var/lib/" + "deep" * 60)
+    page = show(html.render(report, timezone.utc, "report.json"), size)
+    section = page.locator("section", has=page.locator("#coming"))
+    assert section.is_visible() and "in 11 days" in section.inner_text()
+    assert page.evaluate(CONTRAST) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
