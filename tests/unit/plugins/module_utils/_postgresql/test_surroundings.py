@@ -154,6 +154,6 @@ def test_both_ends_of_a_subscription_are_maintained_while_it_replicates(
         assert place.invalid() == []
     replicated.caught_up()
     counted = "SELECT count(*), sum(id) FROM orders"
-    assert source.execute(counted) == target.execute(counted) and written[0] > 10
+    assert source.execute(counted) == target.execute(counted) and written[0] > 3
     assert source.value("SELECT active FROM pg_replication_slots WHERE slot_name = 'lab'")
     assert "ERROR" not in target.postgres.log()
