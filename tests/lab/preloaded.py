@@ -4,7 +4,7 @@
 
 """Starts modules for tests, each as a process of its own, from one that has imported what they import.
 
-Three quarters of a module's short life are imports. Ansible itself still starts modules from nothing in the integration
+Most of a module's short life are imports. Ansible itself still starts modules from nothing in the integration
 targets. :func:`launch` asks the parent, which runs ``python -m tests.lab.preloaded FD`` until its socket closes.
 """
 
@@ -20,7 +20,8 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,7 +37,7 @@ class Launched:
     pid: int
     output: list[IO[str]]  # where its standard output and its standard error go
     ended: IO[bytes]  # says how, when it has
-    returncode: int | None = field(default=None)
+    returncode: int | None = None
 
     def wait(self, timeout: float | None = None) -> int:
         if self.returncode is None:
@@ -123,7 +124,8 @@ class Parent:
                 if not message:
                     return None
                 wish = json.loads(message)
-                importlib.import_module(MODULES + wish["module"])
+                with suppress(ImportError, SyntaxError):  # of a broken module its own process tells
+                    importlib.import_module(MODULES + wish["module"])
                 pid = os.fork()
                 if not pid:
                     self._become(files)
@@ -141,11 +143,8 @@ class Parent:
         self.selector.unregister(descriptor)
         os.close(descriptor)
         _pid, status = os.waitpid(pid, 0)
-        # Nobody may be left to read it.
-        try:
+        with suppress(BrokenPipeError):  # nobody may be left to read it
             os.write(report, b"%d\n" % os.waitstatus_to_exitcode(status))
-        except BrokenPipeError:
-            print(f"process {pid}: its end interests nobody", file=sys.stderr)
         os.close(report)
 
     def _become(self, files: list[int]) -> None:

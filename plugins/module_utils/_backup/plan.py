@@ -12,8 +12,8 @@ from typing import Any, Mapping, Optional, Sequence
 from ansible_collections.day2.ops.plugins.module_utils._backup import types
 from ansible_collections.day2.ops.plugins.module_utils._backup.catalogue import BackupSet, kept, newest
 from ansible_collections.day2.ops.plugins.module_utils._core import clock, records
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Refused
-from ansible_collections.day2.ops.plugins.module_utils._core.given import all_above_zero
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import Refused
+from ansible_collections.day2.ops.plugins.module_utils._core.given import all_above_zero, none_negative
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Action, Check
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import duration, size
 
@@ -59,9 +59,7 @@ class Step:
 def policy_of(params: Mapping[str, Any]) -> Policy:
     """The policy from the options; :class:`BadInput` for a value that cannot be meant."""
     all_above_zero(params, "max_age", "max_snapshot_age", "max_logical_bytes")
-    for name in ("keep_daily", "keep_weekly", "keep_monthly", "keep_all_within"):
-        if params[name] < 0:
-            raise BadInput(f"{name}: {params[name]} is negative; give 0 or more.")
+    none_negative(params, "keep_daily", "keep_weekly", "keep_monthly", "keep_all_within")
     return Policy(**{name: params[name] for name in Policy.__dataclass_fields__})
 
 

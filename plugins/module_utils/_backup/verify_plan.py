@@ -15,7 +15,7 @@ from ansible_collections.day2.ops.plugins.module_utils._backup.compare import fe
 from ansible_collections.day2.ops.plugins.module_utils._backup.drill import Place
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused
-from ansible_collections.day2.ops.plugins.module_utils._core.given import all_above_zero
+from ansible_collections.day2.ops.plugins.module_utils._core.given import all_above_zero, none_negative
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, duration
 
@@ -23,8 +23,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import 
 def check_options(params: Mapping[str, Any]) -> None:
     """:class:`BadInput` for a value that cannot be meant."""
     all_above_zero(params, "rto", "rpo")
-    if params["max_age"] < 0:
-        raise BadInput(f"max_age: {params['max_age']} is negative; give 0 or more.")
+    none_negative(params, "max_age")
     if not 1 <= params["jobs"] <= 32:
         raise BadInput(f"jobs: {params['jobs']} workers are not possible; give a number from 1 to 32.")
     names = [one["name"] for one in params["assertions"]]

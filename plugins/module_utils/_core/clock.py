@@ -10,6 +10,8 @@ from datetime import datetime, timedelta, timezone, tzinfo
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
 
+DAY = 86400.0  # seconds
+
 
 def now() -> datetime:
     """The present time, aware, in UTC. Only effects call this; plans are given their time."""

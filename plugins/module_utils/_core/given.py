@@ -27,6 +27,16 @@ def all_above_zero(params: Mapping[str, Any], *names: str) -> None:
         above_zero(name, params[name])
 
 
+def none_negative(params: Mapping[str, Any], *names: str) -> None:
+    """None is no value."""
+    for name in names:
+        value = params[name]
+        if value is not None and not math.isfinite(value):
+            raise BadInput(f"{name}: {value} is no number to work with; give 0 or more.")
+        if value is not None and value < 0:
+            raise BadInput(f"{name}: {value} is negative; give 0 or more.")
+
+
 def each_once(names: Iterable[tuple[str, str]]) -> None:
     """``names``: pairs of the option and the name that it gives; reports tell things apart by them."""
     known: set[str] = set()

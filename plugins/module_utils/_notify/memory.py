@@ -122,9 +122,10 @@ def failures(folders: Iterable[str]) -> list[str]:
         except (OSError, ValueError, KeyError):
             found.append(f"What became of the notices cannot be read from {FILE}.")
             continue
-        found += [
-            f"The notice did not reach {one['channel']}: {one['reason']}"
-            for one in notices
-            if one["status"] == "failed"
-        ]
+        found += unreached(notices)
     return found
+
+
+def unreached(told: Iterable[dict[str, Any]]) -> list[str]:
+    """A sentence for each channel that was not reached."""
+    return [f"The notice did not reach {one['channel']}: {one['reason']}" for one in told if one["status"] == "failed"]

@@ -32,9 +32,7 @@ def work(run: Run) -> Result:
     notices = [tell(run, notice, channel, store) for channel in channels]
     if run.params["folder"] and not run.check_mode:
         summary += _leave(run.params["folder"], notices)
-    summary += [
-        f"The notice did not reach {one['channel']}: {one['reason']}" for one in notices if one["status"] == "failed"
-    ]
+    summary += memory.unreached(notices)
     return {"checks": [], "actions": [], "changed": False, "notices": notices, "summary": summary}
 
 

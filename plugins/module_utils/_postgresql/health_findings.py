@@ -13,7 +13,6 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import 
 
 # So many subjects of a check stand by themselves; the page stays readable, and nothing is kept quiet.
 SHOWN = 5
-DAY = 86400.0
 # Seconds since the statistics of ``d`` (pg_stat_database) began, or since the server (``w``, pg_stat_wal) lost all.
 STATISTICS_AGE = "extract(epoch FROM now() - greatest(d.stats_reset, w.stats_reset))::float8"
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from typing import Any, Sequence
 
+from ansible_collections.day2.ops.plugins.module_utils._core.clock import DAY
 from ansible_collections.day2.ops.plugins.module_utils._core.limits import Limits
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import types
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.health_findings import (
-    DAY,
     Finding,
     ask_for,
     bounded,

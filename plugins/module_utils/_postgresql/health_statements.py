@@ -9,13 +9,13 @@ import re
 from typing import Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core import scrub
+from ansible_collections.day2.ops.plugins.module_utils._core.clock import DAY
 from ansible_collections.day2.ops.plugins.module_utils._core.limits import Limits
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import trouble, types
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session, compose
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.health_findings import (
-    DAY,
     STATISTICS_AGE,
     Finding,
     ask_for,

@@ -16,8 +16,8 @@ from collections import Counter
 from typing import Any, Mapping, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Refused, Stopped
-from ansible_collections.day2.ops.plugins.module_utils._core.given import all_above_zero
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import Refused, Stopped
+from ansible_collections.day2.ops.plugins.module_utils._core.given import all_above_zero, none_negative
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Action, defer
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import (
@@ -67,8 +67,7 @@ def slot_spec() -> ArgumentSpec:
 def check_slots(params: Mapping[str, Any]) -> None:
     """:class:`BadInput` for what cannot be meant."""
     all_above_zero(params, "lock_timeout", "server_slots")
-    if params["slot_wait"] < 0:
-        raise BadInput(f"slot_wait: {params['slot_wait']} is negative; give 0 or more.")
+    none_negative(params, "slot_wait")
 
 
 class Locks:

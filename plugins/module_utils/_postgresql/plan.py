@@ -54,7 +54,7 @@ def plan(state: State, policy: Policy, left: Optional[float]) -> list[Step]:
         steps = [step for index in indexes.get(table.oid, ()) for step in _index_steps(index, table, state, own)]
         drops += [step for step in steps if step.kind == "drop_index"]
         steps = [step for step in steps if step.kind == "reindex"]
-        steps += _table_steps(table, state, own, leaves.get(table.oid, ()), steps, analyze=table.oid not in covered)
+        steps += _table_steps(table, state, own, leaves.get(table.oid, ()), analyze=table.oid not in covered)
         set_apart(steps, policy)
         if steps:
             groups.append(steps)
@@ -121,10 +121,7 @@ def _covered_by_parents(
     return {table.oid for table in tables if table.root in due}
 
 
-def _table_steps(
-    table: Table, state: State, policy: Policy, leaves: Sequence[Table], rebuilds: Sequence[Step], *, analyze: bool
-) -> list[Step]:
-    """What is due of the table itself, once these indexes of it are rebuilt."""
+def _table_steps(table: Table, state: State, policy: Policy, leaves: Sequence[Table], *, analyze: bool) -> list[Step]:
     vacuum = needs.vacuum(table, policy, state.holders) if "vacuum" in policy.operations else Need()
     stats = needs.analyze(table, policy, leaves) if analyze and "analyze" in policy.operations else Need()
     if not (vacuum.reason or stats.reason):
@@ -142,8 +139,8 @@ def _table_steps(
     }
     steps: list[Step] = []
     if vacuum.reason:
-        smaller = sum(int(step.action["predicted"]["bytes_reclaimed"]) for step in rebuilds if step.planned)
-        seconds = costs.vacuum_seconds(replace(table, index_bytes=max(0, table.index_bytes - smaller)), state)
+        # By the indexes as they are now: their rebuilds may be deferred, and then it must end in time as well.
+        seconds = costs.vacuum_seconds(table, state)
         both = bool(stats.reason) and not vacuum.held
         reason = f"{vacuum.reason}; {stats.reason}" if both and stats.reason != vacuum.reason else vacuum.reason
         predicted: dict[str, Any] = {

@@ -11,6 +11,7 @@ from functools import partial
 
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Unreachable
+from ansible_collections.day2.ops.plugins.module_utils._core.given import none_negative
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._redis import checks, connect, grants, read, thresholds
 from ansible_collections.day2.ops.plugins.module_utils._redis.walk import Wish
@@ -31,9 +32,7 @@ def health_spec() -> ArgumentSpec:
 def work(run: Run) -> Result:
     params = run.params
     limits = thresholds.complete(params["thresholds"])
-    for option in ("expected_replicas", "sample_keys", "sample_seconds", "big_key_bytes"):
-        if (params[option] or 0) < 0:
-            raise BadInput(f"{option}: {params[option]} is negative; give 0 or more.")
+    none_negative(params, "expected_replicas", "sample_keys", "sample_seconds", "big_key_bytes")
     if params["big_key_bytes"] and not params["sample_keys"]:
         raise BadInput("big_key_bytes: no key is looked at; give the number of keys as sample_keys.")
     found = [checks.transport(params)]

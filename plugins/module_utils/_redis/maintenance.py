@@ -20,7 +20,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import (
     Refused,
     Stopped,
 )
-from ansible_collections.day2.ops.plugins.module_utils._core.given import above_zero
+from ansible_collections.day2.ops.plugins.module_utils._core.given import above_zero, none_negative
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import settle
 from ansible_collections.day2.ops.plugins.module_utils._redis import checks, grants, plan, thresholds
@@ -59,9 +59,7 @@ def policy_spec() -> ArgumentSpec:
 
 def policy_of(params: Mapping[str, Any]) -> Policy:
     """The policy from the options; :class:`BadInput` for a value that cannot be meant."""
-    for name in ("expired_min_keys", "purge_min_bytes", "big_key_bytes", "purge_ratio"):
-        if params[name] < 0:
-            raise BadInput(f"{name}: {params[name]} is negative; give 0 or more.")
+    none_negative(params, "expired_min_keys", "purge_min_bytes", "big_key_bytes", "purge_ratio")
     for name in ("expired_ratio", "memory_ratio"):
         if not 0 <= params[name] <= 1:
             raise BadInput(f"{name}: {params[name]} is not a share; give a number from 0 to 1.")

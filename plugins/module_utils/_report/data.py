@@ -107,9 +107,7 @@ def _target(target: Target) -> dict[str, Any]:
 def _check(one: Measured, target: Target) -> dict[str, Any]:
     first = {"status": one.first["status"], "value": _number(one.first["value"])} if one.moved else None
     since, leads = target.past.since.get(key_of(one.last)), ahead_of(target, one.last)
-    ahead = None
-    if leads:
-        ahead = {"status": leads.status, "limit": leads.limit, "per_day": leads.per_day, "seconds": leads.seconds}
+    ahead = {key: getattr(leads, key) for key in ("status", "limit", "per_day", "seconds")} if leads else None
     return {**_only(one.last, CHECK_KEYS), "first": first, "since": since, "ahead": ahead}
 
 

@@ -112,7 +112,7 @@ def shown(change: Change) -> Shown:
     return Shown(
         look=change.now[0] if change.now else "unknown",
         label=label,
-        head=f"{view.label(change.check)} {units.clean(change.subject)}".strip(),
+        head=view.named(change.check, change.subject),
         text=text,
         move=", ".join(part for part in (f"{was} → {now}" if was and now else "", move) if part),
     )
@@ -123,10 +123,8 @@ def coming(report: Report) -> dict[str, Any]:
     found = ahead(report)
     told = []
     for one in found[:MOST_COMING]:
-        check = one.trend.check
-        name = f"{view.label(check['check'])} {units.clean(check['subject'])}".strip()
         when, why = words.coming(one)
-        told.append((when, one.trend.target, name, why))
+        told.append((when, one.target, view.named(one.check["check"], one.check["subject"]), why))
     return {"told": told, "more": max(0, len(found) - MOST_COMING)}
 
 

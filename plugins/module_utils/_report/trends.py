@@ -12,6 +12,7 @@ from itertools import combinations
 from statistics import median
 from typing import Optional
 
+from ansible_collections.day2.ops.plugins.module_utils._core.clock import DAY
 from ansible_collections.day2.ops.plugins.module_utils._core.records import rank
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Check, Report, Target, key_of
 
@@ -22,7 +23,6 @@ _WIDTH, _HEIGHT, _EDGE = 120.0, 24.0, 3.0
 _STILL = 0.02
 
 # What leads somewhere: seen so often over so long, most of the time in one direction, and there within the horizon.
-DAY = 86400
 HORIZON = 30 * DAY
 _FEWEST, _SHORTEST, _LONGEST = 5, 2 * DAY, 30 * DAY
 _STEADY = 0.75
@@ -50,7 +50,8 @@ class Trend:
 class Ahead:
     """A check that reaches ``limit``, and with it ``status``, in ``seconds`` at the pace of its last runs."""
 
-    trend: Trend
+    target: Target
+    check: Check
     limit: float
     status: str
     per_day: float
@@ -59,26 +60,21 @@ class Ahead:
 
 def ahead(report: Report) -> list[Ahead]:
     """What reaches a limit within the horizon, the soonest first."""
-    found = [_ahead(trend) for trend in _trends(report)]
-    return sorted((one for one in found if one), key=lambda one: (one.seconds, one.trend.target.target))
+    found = [ahead_of(target, one.last) for target in report.targets if target.past.trends for one in target.checks]
+    return sorted((one for one in found if one), key=lambda one: (one.seconds, one.target.target))
 
 
 def ahead_of(target: Target, check: Check) -> Optional[Ahead]:
     """Where one check leads; None where that is nowhere near, or not known."""
-    return _ahead(Trend(target, check, tuple(target.past.trends.get(key_of(check), ()))))
-
-
-def _ahead(trend: Trend) -> Optional[Ahead]:
-    check = trend.check
     status = "warn" if check["crit"] is None else "crit"
     limit, value = check[status], check["value"]
     sign = {"above": 1.0, "below": -1.0}.get(str(check["bad"]))
-    if limit is None or value is None or sign is None or (left := sign * (limit - value)) <= 0:
+    if limit is None or value is None or sign is None or sign * (limit - value) <= 0:
         return None
-    per_second = sign * (pace(trend.points, sign) or 0.0)
-    if per_second <= 0 or left / per_second > HORIZON:
+    per_second = pace(target.past.trends.get(key_of(check), ()), sign)
+    if per_second is None or (limit - value) / per_second > HORIZON:
         return None
-    return Ahead(trend, limit, status, sign * per_second * DAY, left / per_second)
+    return Ahead(target, check, limit, status, per_second * DAY, (limit - value) / per_second)
 
 
 def pace(points: Points, sign: float) -> Optional[float]:
@@ -100,20 +96,15 @@ def pace(points: Points, sign: float) -> Optional[float]:
 
 def worth_showing(report: Report, most: int) -> tuple[list[Trend], int]:
     """Checks that are not ok, then those that moved most; and how many more have a line."""
-    found = _trends(report)
-    found.sort(key=lambda trend: (-rank(trend.check["status"]), -_movement(trend.points)))
-    shown = [trend for trend in found if rank(trend.check["status"]) or _movement(trend.points) > _STILL][:most]
-    return shown, len(found) - len(shown)
-
-
-def _trends(report: Report) -> list[Trend]:
     found = []
     for target in report.targets:
         for one in target.checks if target.past.trends else ():
             points = target.past.trends.get(key_of(one.last), ())
             if len(points) >= LEAST_POINTS:
                 found.append(Trend(target, one.last, tuple(points)))
-    return found
+    found.sort(key=lambda trend: (-rank(trend.check["status"]), -_movement(trend.points)))
+    shown = [trend for trend in found if rank(trend.check["status"]) or _movement(trend.points) > _STILL][:most]
+    return shown, len(found) - len(shown)
 
 
 def _movement(points: Points) -> float:

@@ -116,7 +116,7 @@ def concerns(report: Report) -> list[Concern]:
             head, look = PROBLEMS.get(problem.kind, ("", "failed"))
             found.append(Concern(look, target, head, units.clean(problem.message)))
         for action in target.actions:
-            name = f"{label(action['action'])} {units.clean(action['subject'])}"
+            name = named(action["action"], action["subject"])
             if action["status"] == "failed":
                 text = units.clean(action["error"] or action["reason"])
                 found.append(Concern("failed", target, name, text, cost(action)))
@@ -128,7 +128,7 @@ def concerns(report: Report) -> list[Concern]:
                 found.append(Concern("warn", target, name, f"Ran {overran(target, action)} past the deadline."))
         for measured in target.reading("crit", "warn", "unknown"):
             check = measured.last
-            name = f"{label(check['check'])} {units.clean(check['subject'])}"
+            name = named(check["check"], check["subject"])
             found.append(
                 Concern(check["status"], target, name, units.clean(check["summary"]), units.clean(check["advice"]))
             )
@@ -140,6 +140,11 @@ def label(name: str) -> str:
     """An id as words that begin a line: ``Reindex index``."""
     text = words.title(name)
     return text[:1].upper() + text[1:]
+
+
+def named(what: str, subject: object) -> str:
+    """A check or an action with what it is about: ``Reindex index public.orders_pkey``."""
+    return f"{label(what)} {units.clean(subject)}".strip()
 
 
 def left(target: Target) -> str:

@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Optional
 
+from ansible_collections.day2.ops.plugins.module_utils._core.clock import DAY
 from ansible_collections.day2.ops.plugins.module_utils._report import units
 from ansible_collections.day2.ops.plugins.module_utils._report.model import EXIT_2, Action, Health, Report, Target
-from ansible_collections.day2.ops.plugins.module_utils._report.trends import DAY, Ahead
+from ansible_collections.day2.ops.plugins.module_utils._report.trends import Ahead
 
 # An object's size before and after; the first that both sides hold is taken, so that no part is counted twice.
 _SIZES = ("total_bytes", "size_bytes", "bytes")
@@ -225,7 +226,7 @@ def coming(one: Ahead) -> tuple[str, str]:
 
     ``("in 6 days", "38 % now and 2 % more each day; it is critical at 50 %.")``
     """
-    check, more = one.trend.check, "more" if one.per_day > 0 else "less"
+    check, more = one.check, "more" if one.per_day > 0 else "less"
     unit = str(check["unit"] or "")
     value, limit, daily = (units.show(size, unit) for size in (check["value"], one.limit, abs(one.per_day)))
     word = {"warn": "to watch", "crit": "critical"}[one.status]

@@ -14,7 +14,7 @@ from ansible_collections.day2.ops.plugins.module_utils._backup.guard import Guar
 from ansible_collections.day2.ops.plugins.module_utils._core import clock, records
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Deferred, OpsError, Stopped
-from ansible_collections.day2.ops.plugins.module_utils._core.given import all_above_zero
+from ansible_collections.day2.ops.plugins.module_utils._core.given import all_above_zero, none_negative
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import settle
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import preflight
@@ -70,8 +70,7 @@ def check_options(run: Run) -> None:
         if params[name] and state != only and not (name == "accept_loss_since" and state == "beside"):
             raise BadInput(f"{name}: it belongs to state: {only}, and state is {state}; leave it out.")
     all_above_zero(params, "jobs")
-    if params["drain_timeout"] < 0:
-        raise BadInput(f"drain_timeout: {params['drain_timeout']} is negative; give 0 or more.")
+    none_negative(params, "drain_timeout")
     check_slots(params)
     if params["accept_loss_since"]:
         clock.parse(params["accept_loss_since"], "accept_loss_since")

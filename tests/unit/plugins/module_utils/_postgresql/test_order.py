@@ -43,13 +43,10 @@ def told(steps: list[Step]) -> list[tuple[str, str]]:
     return [(str(step.action["subject"]), str(step.action["status"])) for step in steps]
 
 
-def test_a_vacuum_after_a_rebuild_is_foreseen_to_read_the_smaller_index() -> None:
+def test_a_vacuum_fits_also_when_the_rebuild_before_it_does_not() -> None:
     alone = plan(state(DEAD), Policy(), None)
-    rebuild, vacuum = plan(state(DEAD, indexes=(BLOATED,)), Policy(), None)
-    assert (rebuild.kind, vacuum.kind) == ("reindex", "vacuum")
-    reclaimed = rebuild.action["predicted"]["bytes_reclaimed"]
-    assert reclaimed >= 20 * MIB
-    assert alone[0].seconds - vacuum.seconds == pytest.approx(reclaimed / RATES["vacuum"], abs=0.1)
+    _rebuild, vacuum = plan(state(DEAD, indexes=(BLOATED,)), Policy(), None)
+    assert vacuum.seconds == alone[0].seconds
 
 
 def test_the_next_run_begins_with_what_was_left() -> None:

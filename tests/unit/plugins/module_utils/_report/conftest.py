@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.day2.ops.plugins.module_utils._report.model import Report
+from ansible_collections.day2.ops.plugins.module_utils._core.clock import DAY
+from ansible_collections.day2.ops.plugins.module_utils._report.model import Past, Report, key_of
 from ansible_collections.day2.ops.plugins.module_utils._report.read import read_run
 from ansible_collections.day2.ops.plugins.module_utils._report.summarise import summarise
 
@@ -71,3 +73,18 @@ def run(tmp_path: Path) -> Callable[..., Report]:
         return summarise(read_run([str(tmp_path)]), fail_on, NOW)
 
     return make
+
+
+MORNING = 1_796_000_000
+
+
+def daily(values: Sequence[float]) -> tuple[tuple[int, float], ...]:
+    return tuple((MORNING + day * DAY, value) for day, value in enumerate(values))
+
+
+def leading(run: Callable[..., Report], values: Sequence[float], **given: Any) -> Report:
+    """A run whose disk check measured ``values``, one a morning, the last of them now."""
+    measured = check(value=values[-1], **given)
+    report = run(line(checks=[measured]))
+    past = Past(trends={key_of(measured): daily(values)})
+    return replace(report, targets=tuple(replace(target, past=past) for target in report.targets))

@@ -12,25 +12,12 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.day2.ops.plugins.module_utils._core.clock import DAY
 from ansible_collections.day2.ops.plugins.module_utils._report import data, html, markdown, overview
-from ansible_collections.day2.ops.plugins.module_utils._report.model import Past, Report, key_of
-from ansible_collections.day2.ops.plugins.module_utils._report.trends import DAY, ahead
+from ansible_collections.day2.ops.plugins.module_utils._report.model import Past, Report
+from ansible_collections.day2.ops.plugins.module_utils._report.trends import ahead
 
-from .conftest import check, line
-
-MORNING = 1_796_000_000
-
-
-def daily(values: Sequence[float]) -> tuple[tuple[int, float], ...]:
-    return tuple((MORNING + day * DAY, value) for day, value in enumerate(values))
-
-
-def leading(run: Callable[..., Report], values: Sequence[float], **given: Any) -> Report:
-    """A run whose disk check measured ``values``, one a morning, the last of them now."""
-    measured = check(value=values[-1], **given)
-    report = run(line(checks=[measured]))
-    past = Past(trends={key_of(measured): daily(values)})
-    return replace(report, targets=tuple(replace(target, past=past) for target in report.targets))
+from .conftest import MORNING, leading
 
 
 def test_what_grows_steadily_is_foreseen(run: Callable[..., Report]) -> None:

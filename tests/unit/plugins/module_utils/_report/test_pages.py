@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.day2.ops.plugins.module_utils._report import html, index, keep
 from ansible_collections.day2.ops.plugins.module_utils._report.model import Report
 
-from .test_coming import leading
+from .conftest import leading
 
 PROGRAM = shutil.which("chromium")
 WITHOUT_NETWORK = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic")
