@@ -78,7 +78,9 @@ options:
         type: bool
         default: false
       archive_delete_after:
-        description: How long archives stand before they are removed, as in O(policies[].older_than).
+        description:
+          - How long archives stand before they are removed, as in O(policies[].older_than). A new value needs an approved
+            plan, as any change of a policy does.
         type: str
       archive_format:
         description:
@@ -126,7 +128,8 @@ options:
       - Which side is right where the store has archives whose deletion the ledger does not know, because the database
         is a clone, was restored to an earlier time or lost commits in a failover. Without it such a run is refused.
       - V(database) leaves the rows that are in the database again where they are, and marks the archives as void.
-      - V(store) deletes those rows again that are the same as the archived ones. Others stay.
+      - V(store) deletes those rows again that are the same as the archived ones and still due, in batches. Others stay.
+        Nothing else of such a policy is done in that run. The user needs C(TEMPORARY) on the database for it.
     type: str
     choices: [database, store]
   identity_file:

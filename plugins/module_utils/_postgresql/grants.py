@@ -44,6 +44,9 @@ NEEDS: dict[str, dict[str, Any]] = {
         "temporary": True,
     },
 }
+# With adopt: store, archived rows are compared with those that are there.
+ADOPTING = "postgresql_retention_adopt"
+NEEDS[ADOPTING] = {**NEEDS["postgresql_retention"], "temporary": True}
 MAINTAIN_SINCE = 170000
 
 

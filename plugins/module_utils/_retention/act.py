@@ -18,11 +18,11 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import (
     StoreError,
     Unreachable,
 )
-from ansible_collections.day2.ops.plugins.module_utils._core.threads import Task
+from ansible_collections.day2.ops.plugins.module_utils._core.threads import TICK_SECONDS, Task
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.copying import Copier
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
+from ansible_collections.day2.ops.plugins.module_utils._retention import adopt, expire, ledger, types, whole
 from ansible_collections.day2.ops.plugins.module_utils._retention import chunk as chunks
-from ansible_collections.day2.ops.plugins.module_utils._retention import expire, ledger, types, whole
 from ansible_collections.day2.ops.plugins.module_utils._retention.copy import Chunk, Pass, Target, target_of
 from ansible_collections.day2.ops.plugins.module_utils._retention.delete import Deleter
 from ansible_collections.day2.ops.plugins.module_utils._retention.plan import Step
@@ -31,6 +31,8 @@ from ansible_collections.day2.ops.plugins.module_utils._retention.state import F
 
 # Errors after which nothing further can be done here.
 ENDS = (Stopped, Unreachable, StoreError)
+# How long a manifest is waited for past the deadline; the next run closes what has none.
+CLOSING_SECONDS = 15.0
 
 
 def act(site: Site, steps: list[Step]) -> None:
@@ -43,7 +45,7 @@ def act(site: Site, steps: list[Step]) -> None:
             continue
         try:
             _one(site, step)
-        except ENDS as error:
+        except OpsError as error:
             for later in steps[position:]:
                 if later.action["status"] == "planned":
                     records.defer(later.action, _sentence(error))
@@ -51,37 +53,35 @@ def act(site: Site, steps: list[Step]) -> None:
 
 
 def _one(site: Site, step: Step) -> None:
+    """Raises what ends all work: :data:`ENDS`, and whatever does not allow to begin but for the time and the brake."""
     try:
         site.allowed()
-        records.begin(step.action)
+    except Deferred as error:
+        records.defer(step.action, _sentence(error))
+        return
+    records.begin(step.action)
+    try:
+        accept(site, step.found)
         _ACTS[step.kind](site, step)
     except Deferred as error:
         records.defer(step.action, _sentence(error))
     except Stopped as error:
-        if step.action["started"]:
-            records.defer(step.action, _sentence(error))
+        records.defer(step.action, _sentence(error))
         raise
     except OpsError as error:
-        if step.action["started"]:
-            records.fail(step.action, _sentence(error))
+        records.fail(step.action, _sentence(error))
         if isinstance(error, ENDS):
             raise
 
 
 def _delete_rows(site: Site, step: Step) -> None:
     found = step.found
-    accept(site, found)
     work = Work(site, found, target_of(site, found))
     try:
         work.go()
     finally:
         step.action["after"] = types.DELETE_ROWS.measured(work.measured())
     records.finish(step.action, step.action["after"])
-
-
-def _drop_partition(site: Site, step: Step) -> None:
-    accept(site, step.found)
-    whole.drop(site, step)
 
 
 def accept(site: Site, found: Found) -> None:
@@ -123,10 +123,10 @@ class Work:
         try:
             deleter.delete(chunk)
         except Deferred:
-            # The rest stays for the next run; what is gone is closed now.
+            # The rest stays for the next run; what is gone is closed now, or by that run.
             self.site.flush()
             if self._close(chunk):
-                self.closings[-1].result(self.site.run.live.check)
+                self._wait(self.closings[-1])
             raise
         self._close(chunk)
 
@@ -139,6 +139,12 @@ class Work:
         self.closings = [task for task in self.closings if not _fine(task)]
         self.closings.append(Task(lambda: chunks.close(store, chunk.prefix, chunk.about, gone)))
         return True
+
+    def _wait(self, task: Task[Any]) -> None:
+        until = time.monotonic() + CLOSING_SECONDS
+        while not task.over and time.monotonic() < until:
+            self.site.run.live.sleep(TICK_SECONDS)
+        _fine(task)
 
     def measured(self) -> dict[str, Any]:
         """For the action's after."""
@@ -180,6 +186,8 @@ def _sentence(error: OpsError) -> str:
 
 _ACTS: dict[str, Callable[[Site, Step], None]] = {
     types.DELETE_ROWS.name: _delete_rows,
-    types.DROP_PARTITION.name: _drop_partition,
+    types.DROP_PARTITION.name: whole.drop,
+    types.DELETE_AGAIN.name: adopt.delete_again,
+    types.VOID_ARCHIVE.name: adopt.void,
     types.DELETE_ARCHIVE.name: expire.remove,
 }

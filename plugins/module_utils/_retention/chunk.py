@@ -17,8 +17,11 @@ from typing import Any, Mapping, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import StoreError
+from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote, spell
-from ansible_collections.day2.ops.plugins.module_utils._retention.ledger import Batch
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count
+from ansible_collections.day2.ops.plugins.module_utils._retention import types
+from ansible_collections.day2.ops.plugins.module_utils._retention.ledger import Batch, Sums
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import Column, Relation
 from ansible_collections.day2.ops.plugins.module_utils._store.base import (
     MANIFEST,
@@ -56,6 +59,11 @@ class Kept:
     def void(self) -> bool:
         return self.has(VOID)
 
+    @property
+    def whole(self) -> bool:
+        """Whether its rows can be read: they are there, and what they are."""
+        return self.has(ABOUT) and (self.has(rows_name(False)) or self.has(rows_name(True)))
+
 
 def folder(target: str, policy: str) -> str:
     return f"{ARCHIVES}{target_name(target)}/{policy}/"
@@ -79,6 +87,24 @@ def read_all(store: Store, target: str, policy: str) -> list[Kept]:
         if _PLACE.fullmatch(prefix[len(place) :]):
             found.setdefault(prefix, []).append(entry)
     return [_kept(prefix, prefix[len(place) :], entries) for prefix, entries in sorted(found.items())]
+
+
+def missing(kept: Sequence[Kept], sums: Mapping[str, Sums]) -> dict[str, int]:
+    """Chunks that the store should have and does not, or not whole, with the rows that are archived in them. Pure."""
+    whole = {one.prefix for one in kept if one.whole}
+    wanted = ((prefix, one) for prefix, one in sums.items() if one.batches and not (one.restored or one.removed))
+    return {prefix: one.deleted for prefix, one in wanted if prefix not in whole}
+
+
+def missing_check(policy: str, found: Mapping[str, int], store: Store) -> Check:
+    """For the report: archives of which only the ledger knows."""
+    rows = sum(found.values())
+    text = f"{count(rows, 'row')} of {count(len(found), 'chunk')} archived by policy {policy} "
+    text += f"{'is' if rows == 1 else 'are'} not in {store.location}, first of all {min(found)}."
+    advice = "See that store is the one that the archives were written to; else bring its objects back from a copy."
+    return types.MISSING(
+        policy, rows, crit=1, summary=text, advice=advice, policy=policy, chunks=len(found), store=store.location
+    )
 
 
 def _kept(prefix: str, place: str, entries: Sequence[Entry]) -> Kept:
@@ -138,7 +164,7 @@ def _column(one: Column) -> str:
     if one.identity:
         return f"{text} GENERATED {'ALWAYS' if one.identity == 'a' else 'BY DEFAULT'} AS IDENTITY"
     if one.generated:
-        return f"{text} GENERATED ALWAYS AS ({one.default}) STORED"
+        return f"{text} {one.default}"
     return f"{text} DEFAULT {one.default}" if one.default else text
 
 

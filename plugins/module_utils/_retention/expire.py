@@ -13,7 +13,7 @@ from typing import Optional, Sequence
 from ansible_collections.day2.ops.plugins.module_utils._core import clock, records
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Scalar
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
-from ansible_collections.day2.ops.plugins.module_utils._retention import resolve, types
+from ansible_collections.day2.ops.plugins.module_utils._retention import ledger, resolve, types
 from ansible_collections.day2.ops.plugins.module_utils._retention.chunk import Kept
 from ansible_collections.day2.ops.plugins.module_utils._retention.plan import Step
 from ansible_collections.day2.ops.plugins.module_utils._retention.resolve import Left
@@ -23,30 +23,35 @@ from ansible_collections.day2.ops.plugins.module_utils._retention.state import F
 
 @dataclass
 class Removal(Step):
-    """The removal of one chunk from the store."""
+    """The removal of one chunk from the store. ``void``: it counts no more, and the ledger says so."""
 
     kept: Optional[Kept] = None
+    void: bool = False
 
 
 def expired(left: Sequence[Left], found: Sequence[Found]) -> list[Step]:
     """Steps that remove the archives of which a policy says that they have stood long enough."""
+    by_name = {one.policy.name: one for one in found}
     steps: list[Step] = []
-    for one, known in zip(left, (each for each in found if not each.policy.erase)):
+    for one in left:
         after = one.policy.archive_delete_after
-        for kept in one.standing if after is not None else []:
-            if after is not None and before(clock.now(), after) > kept.taken:
-                table = spell(known.relation.schema, known.relation.name)
-                taken = clock.iso(kept.taken)
-                measures: dict[str, Scalar] = {
-                    "policy": one.policy.name,
-                    "table": table,
-                    "taken": taken,
-                    "bytes": kept.size,
-                }
-                reason = f"taken {taken}, longer ago than archive_delete_after of policy {one.policy.name}"
-                action = types.DELETE_ARCHIVE.plan(kept.prefix, reason, predicted=measures)
-                steps.append(Removal(action, known, kept=kept))
+        if after is None:
+            continue
+        due = before(clock.now(), after)
+        known = by_name[one.policy.name]
+        steps += [Removal(_action(kept, known), known, kept=kept) for kept in one.standing if kept.taken < due]
+        steps += [Removal(_action(kept, known), known, kept=kept, void=True) for kept in one.voided if kept.taken < due]
     return steps
+
+
+def _action(kept: Kept, found: Found) -> records.Action:
+    table = spell(found.relation.schema, found.relation.name)
+    taken = clock.iso(kept.taken)
+    measures: dict[str, Scalar] = {
+        "policy": found.policy.name, "table": table, "taken": taken, "bytes": kept.size,
+    }  # fmt: skip
+    reason = f"taken {taken}, longer ago than archive_delete_after of policy {found.policy.name}"
+    return types.DELETE_ARCHIVE.plan(kept.prefix, reason, predicted=measures)
 
 
 def before(now: datetime, span: Span) -> datetime:
@@ -58,7 +63,13 @@ def before(now: datetime, span: Span) -> datetime:
 
 
 def remove(site: Site, step: Step) -> None:
+    """The ledger knows it first: what a killed run leaves of it is removed by the next one."""
     if not isinstance(step, Removal) or step.kept is None:
         raise AssertionError("Contract violation: the removal of no archive")
+    if not step.void:
+        table = spell(step.found.relation.schema, step.found.relation.name)
+        place = {"chunk": step.kept.prefix, "first_row": 0}
+        site.worker.rows(ledger.insert(ledger.note(site.run, step.found.policy, table, ledger.VOID, **place)))
+        site.flush()
     resolve.remove(site.chunks, step.kept)
     records.finish(step.action, types.DELETE_ARCHIVE.measured(step.action["predicted"]))

@@ -43,13 +43,18 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class Sums:
-    """What the ledger says of one chunk: deleted and stayed rows, transactions, whether it was restored or voided."""
+    """What the ledger says of one chunk: deleted and stayed rows, transactions, whether it was restored or given up."""
 
     batches: int = 0
     deleted: int = 0
     stayed: int = 0
     restored: bool = False
     void: bool = False
+
+    @property
+    def removed(self) -> bool:
+        """Its rows are gone from the database, and its archive was given up: it has stood for long enough."""
+        return self.void and self.batches > 0
 
 
 @dataclass(frozen=True)

@@ -54,16 +54,21 @@ def plan(
     approved: Callable[[Action], bool],
     check_mode: bool,
     rates: Mapping[str, float],
+    first: Sequence[Step] = (),
+    last: Sequence[Step] = (),
 ) -> list[Step]:
     """The steps in the order in which they run: tables that reference others first, partitions before rows.
 
-    ``left``: seconds until the deadline. ``rates``: learnt rows per second by kind of action. Raises :class:`Refused`,
-    with all reasons, where an obstacle was not accepted or a policy has not run here as it is and no approved plan says
-    that it may; in check mode the latter is only told.
+    ``left``: seconds until the deadline. ``rates``: learnt rows per second by kind of action. ``first``, ``last``: what
+    else is to be done, before and after. Raises :class:`Refused`, with all reasons, where an obstacle was not accepted
+    or a policy has not run here as it is and no approved plan says that it may; in check mode the latter is only told.
     """
     _refuse_obstacles(found)
-    steps = [step for one in in_order(found) for step in _steps(one, subject(one, found), rates)]
-    steps = _once(steps)
+    # Which rows are due is known once those of the archives are gone.
+    again = {step.found.policy.name for step in first if step.kind == types.DELETE_AGAIN.name}
+    free = [one for one in in_order(found) if one.policy.name not in again]
+    steps = _once([step for one in free for step in _steps(one, subject(one, found), rates)])
+    steps = [*first, *steps, *last]
     _refuse_unknown(steps, approved, check_mode)
     _fit(steps, left)
     return steps

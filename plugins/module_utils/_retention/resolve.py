@@ -6,7 +6,8 @@
 The ledger is the truth about this database. A chunk that it knows and that has no manifest was left by a killed run: it
 is closed. One that it does not know and that has no manifest is an orphan: nothing was deleted for it. One with a
 manifest that says more than the ledger belongs to another past of this database (a failover that lost commits, a
-restore to an earlier time, a clone): somebody has to say which side is right.
+restore to an earlier time, a clone): somebody has to say which side is right (``adopt``). Archives that the ledger
+knows and the store has not are told: they may be elsewhere.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from ansible_collections.day2.ops.plugins.module_utils._retention.state import P
 from ansible_collections.day2.ops.plugins.module_utils._store.base import MANIFEST, Store, to_json
 
 ORPHAN_AGE = timedelta(days=1)
+# Whole rows that no run closed may be the only copy of rows that the original of this database deleted, if this is a
+# clone of it: its next run, a month later at most, closes them.
+WHOLE_ORPHAN_AGE = timedelta(days=40)
 DATABASE, STORE = "database", "store"
 NONE = Sums()
 
@@ -35,7 +39,8 @@ NONE = Sums()
 @dataclass
 class Left:
     """What is left of one policy. ``differ``: closed chunks that say more than the ledger, with how many rows that is
-    (None: all of them). ``standing``: closed chunks on which both agree."""
+    (-1: all of them). ``standing``: closed chunks on which both agree; ``voided`` ones count no more. ``removed``: what
+    remains of chunks whose removal was cut short. ``missing``: rows by chunk that the store has not."""
 
     policy: Policy
     open: list[Kept] = field(default_factory=list)
@@ -44,6 +49,9 @@ class Left:
     unmarked: list[Kept] = field(default_factory=list)
     marked: list[Kept] = field(default_factory=list)
     standing: list[Kept] = field(default_factory=list)
+    voided: list[Kept] = field(default_factory=list)
+    removed: list[Kept] = field(default_factory=list)
+    missing: dict[str, int] = field(default_factory=dict)
     closed: int = 0
     swept: int = 0
     adopted: int = 0
@@ -66,19 +74,25 @@ def look(store: Store, session: Session, target: str, policy: Policy) -> Left:
 
 def sort(policy: Policy, kept: Sequence[Kept], sums: Mapping[str, Sums]) -> Left:
     """Each chunk by what store and ledger say of it. Pure."""
-    left = Left(policy)
+    left = Left(policy, missing=chunk.missing(kept, sums))
     for one in kept:
         known = sums.get(one.prefix, NONE)
-        if known.void and not known.batches:
-            if not one.void:
-                left.unmarked.append(one)
+        if known.removed:
+            left.removed.append(one)
         elif known.batches:
             if one.void:  # it was given up in a past that is not this database's
                 left.marked.append(one)
-            (left.standing if one.closed else left.open).append(one)
-        elif one.closed and not one.void:
+            if one.closed:
+                left.standing.append(one)
+            elif one.prefix not in left.missing:
+                left.open.append(one)
+        elif known.void or one.void:
+            if not one.void:
+                left.unmarked.append(one)
+            left.voided.append(one)
+        elif one.closed:
             left.differ.append((one, -1))
-        elif not one.closed:
+        else:
             left.orphans.append(one)
     return left
 
@@ -111,14 +125,27 @@ def settle(site: Site, left: Left) -> None:
         mark(site, one)
     for one in left.marked:
         store.delete(f"{one.prefix}/{chunk.VOID}")
-    for one in old(left.orphans, clock.now()):
+    for one in left.removed:
         remove(store, one)
-        left.swept += 1
+    for one in old(left.orphans, clock.now()):
+        if not one.whole or _of_this_database(site, one):
+            remove(store, one)
+            left.swept += 1
 
 
 def old(orphans: Sequence[Kept], now: datetime) -> list[Kept]:
-    """Those that no run can be writing any more. Pure."""
-    return [one for one in orphans if now - max(one.touched, one.taken) > ORPHAN_AGE]
+    """Those that no run can be writing, and none will close any more. Pure."""
+    return [
+        one
+        for one in orphans
+        if now - max(one.touched, one.taken) > (WHOLE_ORPHAN_AGE if one.has(chunk.ABOUT) else ORPHAN_AGE)
+    ]
+
+
+def _of_this_database(site: Site, one: Kept) -> bool:
+    """As far as it can be told: a physical copy of a server says the same of itself."""
+    about, server = chunk.read(site.chunks, one.prefix, chunk.ABOUT), site.server
+    return (about["system_identifier"], about["database"]) == (server.system_identifier, server.database)
 
 
 def close(site: Site, one: Kept) -> None:
@@ -127,29 +154,14 @@ def close(site: Site, one: Kept) -> None:
     chunk.close(site.chunks, one.prefix, about, ledger.batches(site.control, one.prefix))
 
 
-def adopt_database(site: Site, left: Left) -> None:
-    """The rows are in the database again: the archives say from now on what the ledger says, or count no more."""
-    for one, missing in left.differ:
-        if missing < 0:
-            about = chunk.read(site.chunks, one.prefix, chunk.ABOUT)
-            note = ledger.note(site.run, left.policy, about["table"], ledger.VOID, chunk=one.prefix, first_row=0)
-            site.worker.rows(ledger.insert(note))
-            site.flush()
-            mark(site, one)
-        else:
-            close(site, one)
-        left.adopted += 1
-    left.differ = []
-
-
 def mark(site: Site, one: Kept) -> None:
     about: dict[str, Any] = {"void": True, "at": clock.now_iso(), "run": site.run.id}
     site.chunks.put(f"{one.prefix}/{chunk.VOID}", to_json(about))
 
 
 def remove(store: Store, one: Kept) -> None:
-    """The manifest goes first: what is left of a chunk that is half removed is not taken for one."""
-    for key in sorted(one.keys, key=lambda key: not key.endswith(f"/{MANIFEST}")):
+    """The rows go first and a mark last: what is left of a chunk that is half removed is not taken for another one."""
+    for key in sorted(one.keys, key=lambda key: (chunk.ROWS not in key, key.endswith(f"/{chunk.VOID}"))):
         store.delete(key)
 
 

@@ -92,13 +92,16 @@ def _restore(run: Run, known: Known, stack: contextlib.ExitStack) -> None:
     server, known.checks = preflight.preflight(run, control, MODULE)
     locks = stack.enter_context(contextlib.closing(Locks(run, server.oid)))
     locks.take("retention")
-    known.steps = plan(run, store, control)
+    known.steps, missing = plan(run, store, control)
+    if missing:
+        known.checks.append(missing)
     known.summary = summarize(run.params["policy"], known.steps)
     abouts = [step.about for step in known.steps]
     relations = [
         load.relation_of(control, run.params["policy"], run.params["into"] or about["table"], about) for about in abouts
     ]
-    known.checks[-1] = preflight.require_grants(run, control, MODULE, relations, known.checks)
+    grants = preflight.require_grants(run, control, MODULE, relations, known.checks)
+    known.checks = [grants if one["check"] == grants["check"] else one for one in known.checks]
     identities = load.identities_of(run, abouts)
     settle(run, [step.action for step in known.steps])
     if run.check_mode:
@@ -110,8 +113,11 @@ def _restore(run: Run, known: Known, stack: contextlib.ExitStack) -> None:
                 _one(run, store, copier, step, relation, identities)
 
 
-def plan(run: Run, store: Store, session: Session) -> list[Step]:
-    """The chunks that have rows to give back. :class:`BadInput` for one that is asked for and is not there."""
+def plan(run: Run, store: Store, session: Session) -> tuple[list[Step], Optional[records.Check]]:
+    """The chunks that have rows to give back; and a check on those that only the ledger knows, if there are any.
+
+    :class:`BadInput` for one that is asked for and is not there, :class:`Refused` where none is.
+    """
     policy, into = run.params["policy"], run.params["into"]
     kept = {one.prefix: one for one in chunk.read_all(store, run.target, policy)}
     place = chunk.folder(run.target, policy)
@@ -119,7 +125,8 @@ def plan(run: Run, store: Store, session: Session) -> list[Step]:
     for one in asked:
         if one not in kept:
             raise BadInput(
-                f"chunks: there is no chunk {one[len(place) :]!r} of policy {policy}; leave chunks out for all."
+                f"chunks: there is no chunk {one[len(place) :]!r} of policy {policy} in {store.location}; leave chunks "
+                "out for all that are there."
             )
     sums = ledger.sums(session, run.target, policy)
     if not kept and not sums:
@@ -127,10 +134,12 @@ def plan(run: Run, store: Store, session: Session) -> list[Step]:
             f"policy: neither store nor ledger knows of rows that policy {policy!r} let go on target {run.target}; "
             "check its name, and that of the target."
         )
+    missing = chunk.missing(list(kept.values()), sums)
+    found = chunk.missing_check(policy, missing, store) if missing else None
     steps = []
     for prefix in asked or kept:
         known = sums.get(prefix, ledger.Sums())
-        if known.restored and not into:
+        if known.removed or prefix in missing or (known.restored and not into):
             continue
         gone = ledger.batches(session, prefix)
         if not gone and kept[prefix].closed and not (kept[prefix].void or known.void):
@@ -139,7 +148,9 @@ def plan(run: Run, store: Store, session: Session) -> list[Step]:
         if rows:
             about = chunk.read(store, prefix, chunk.ABOUT)
             steps.append(Step(_action(policy, prefix, about, into, rows), prefix, about, gone))
-    return steps
+    if found is not None and not steps:
+        raise Refused(f"Failed to restore: {found['summary']} {found['advice']}")
+    return steps, found
 
 
 def _by_manifest(store: Store, prefix: str, into: Optional[str]) -> list[Batch]:

@@ -22,7 +22,16 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect impor
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.history_of import throughput_from
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks, check_slots
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count
-from ansible_collections.day2.ops.plugins.module_utils._retention import act, adopt, expire, plan, resolve, types, whole
+from ansible_collections.day2.ops.plugins.module_utils._retention import (
+    act,
+    adopt,
+    chunk,
+    expire,
+    plan,
+    resolve,
+    types,
+    whole,
+)
 from ansible_collections.day2.ops.plugins.module_utils._retention.find import find
 from ansible_collections.day2.ops.plugins.module_utils._retention.policy import policies_of, policy_options
 from ansible_collections.day2.ops.plugins.module_utils._retention.site import Site
@@ -31,6 +40,8 @@ from ansible_collections.day2.ops.plugins.module_utils._store.base import MIB, S
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
 
 MODULE = "postgresql_retention"
+# Actions that are no load for the server.
+ELSEWHERE = (types.DELETE_ARCHIVE.name, types.VOID_ARCHIVE.name)
 SMALLEST, LARGEST = 16 * MIB, 256 * MIB
 
 
@@ -127,17 +138,19 @@ def _retain(run: Run, policies: list[Policy], recipients: list[Any], known: Know
     if store is not None:
         _resolve(run, store, control, archiving, known, site)
     known.found = find(run, control, policies)
+    first: list[plan.Step] = []
+    last = whole.detached(control, known.found)
+    if store is not None:
+        first = adopt.steps(run, control, store, known.left, known.found)
+        last += expire.expired(known.left, known.found)
     rates = throughput_from(run.params["history"])
     known.steps = plan.plan(
-        known.found, run.deadline.left(), lambda action: approved(run, action), run.check_mode, rates
+        known.found, run.deadline.left(), lambda action: approved(run, action), run.check_mode, rates, first, last
     )
-    known.steps += whole.detached(control, known.found)
     known.looked = True
-    if store is not None:
-        known.steps += expire.expired(known.left, known.found)
     actions = [step.action for step in known.steps]
     settle(run, actions)
-    locks.slot([action for action in actions if action["action"] != types.DELETE_ARCHIVE.name])
+    locks.slot([action for action in actions if action["action"] not in ELSEWHERE])
     if site is not None:
         act.act(site, known.steps)
 
@@ -147,16 +160,12 @@ def _resolve(
 ) -> None:
     """Bring store and ledger together, as far as a check may."""
     known.left = [resolve.look(store, control, run.target, policy) for policy in policies]
-    chosen = run.params["adopt"]
-    resolve.refuse(known.left, chosen or "")
-    if site is None:
-        return
-    for left in known.left:
-        resolve.settle(site, left)
-        if left.differ and chosen == resolve.DATABASE:
-            resolve.adopt_database(site, left)
-        elif left.differ:
-            adopt.adopt_store(site, left)
+    missing = [left for left in known.left if left.missing]
+    known.checks += [chunk.missing_check(left.policy.name, left.missing, store) for left in missing]
+    resolve.refuse(known.left, run.params["adopt"] or "")
+    if site is not None:
+        for left in known.left:
+            resolve.settle(site, left)
 
 
 def _stayed(steps: Sequence[plan.Step]) -> list[records.Check]:
@@ -170,7 +179,7 @@ def _stayed(steps: Sequence[plan.Step]) -> list[records.Check]:
             made.append(
                 types.STAYED(
                     step.action["subject"], stayed, summary=text,
-                    policy=after["policy"], table=after["table"], chunks=after["chunks"],
+                    policy=after["policy"], table=after["table"], chunks=after.get("chunks", 1),
                 )
             )  # fmt: skip
     return made

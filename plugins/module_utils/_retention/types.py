@@ -16,6 +16,8 @@ DUE = CheckType(
 STAYED = CheckType("postgresql_retention_stayed", "count", "above", ("policy", "table", "chunks"))
 # What earlier runs left: chunks that were closed now, and objects that belong to no deletion.
 LEFT = CheckType("postgresql_retention_left", "count", "above", ("policy", "closed", "orphans", "swept", "adopted"))
+# Rows of which the ledger says that they are archived, while the store does not have them.
+MISSING = CheckType("postgresql_retention_missing", "count", "above", ("policy", "chunks", "store"))
 
 _ROWS = (
     "policy", "policy_hash", "table", "cutoff", "seconds", "rate", "rows", "rows_deleted", "rows_stayed", "rows_held",
@@ -26,6 +28,12 @@ DELETE_ROWS = ActionType(
     (*_ROWS, "parts", "batches", "longest_batch_seconds", "paused_seconds", "braked_seconds", "braked_by", "archive"),
 )  # fmt: skip
 DROP_PARTITION = ActionType("drop_partition", "maintain", (*_ROWS, "partition", "upper", "pending", "archive"))
+# Where store and ledger differ, and somebody said which is right.
+DELETE_AGAIN = ActionType(
+    "delete_rows_again", "maintain",
+    ("policy", "table", "chunk", "rows", "rows_deleted", "rows_stayed", "seconds", "bytes"),
+)  # fmt: skip
+VOID_ARCHIVE = ActionType("void_archive", "protect", ("policy", "table", "chunk", "rows"))
 DELETE_ARCHIVE = ActionType(
     "delete_archive", "protect", ("policy", "table", "chunk", "chunks", "rows", "bytes", "taken")
 )

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.lab import module as modules
 from tests.lab.fixtures import Database
 from tests.lab.module import Module
 from tests.lab.processes import wait_until
+from tests.lab.s3 import S3
 
 TARGET = "shop"
 UTILS = "ansible_collections.day2.ops.plugins.module_utils"
@@ -154,6 +156,12 @@ def kept(place: Place) -> Iterator[None]:
             module.kill()
 
 
+def s3_options(s3: S3, port: int = 0) -> dict[str, Any]:
+    """A bucket as the store, behind a proxy at ``port`` where there is one."""
+    options = {**s3.options(), "store": s3.url("day2")}
+    return {**options, "endpoint_url": f"http://127.0.0.1:{port}"} if port else options
+
+
 def folder_store(tmp_path: Path) -> dict[str, Any]:
     folder = tmp_path / "store"
     folder.mkdir(exist_ok=True)
@@ -168,21 +176,33 @@ def place(database: Database, tmp_path: Path) -> Iterator[Place]:
         yield made
 
 
-def die_in(module: str, name: str, *, when: str = "True", after: bool = False) -> str:
-    """A patch: kill -9 when ``module``'s function ``name`` is called (or has returned) and ``when`` holds, which may
-    use its arguments ``a`` and ``n``, how often it was called."""
+def do_in(module: str, name: str, what: str, *, when: str = "True", after: bool = False) -> str:
+    """A patch: ``what`` is done when ``module``'s function ``name`` is called (or has returned) and ``when`` holds,
+    which may use its arguments ``a`` and ``n``, how often it was called. Patches can be put together."""
     owner, _dot, function = name.rpartition(".")
-    call = "    result = old(*a, **k)\n" if after else ""
+    place = f"importlib.import_module('{UTILS}.{module}')" + (f".{owner}" if owner else "")
     return (
-        f"import os, importlib\nm = importlib.import_module('{UTILS}.{module}')\n"
-        f"owner = {f'm.{owner}' if owner else 'm'}\nold = owner.{function}\nn = 0\n"
-        "def new(*a, **k):\n"
-        "    global n\n"
-        f"    n += 1\n{call}"
-        f"    if {when}: os.kill(os.getpid(), 9)\n"
-        f"    return {'result' if after else 'old(*a, **k)'}\n"
-        f"owner.{function} = new\n"
+        "import importlib, itertools, os, pathlib, random, time\n"
+        "def patch(owner):\n"
+        f"    old, calls = owner.{function}, itertools.count(1)\n"
+        "    def new(*a, **k):\n"
+        "        n = next(calls)\n"
+        f"        result = {'old(*a, **k)' if after else 'None'}\n"
+        f"        if {when}: {what}\n"
+        f"        return {'result' if after else 'old(*a, **k)'}\n"
+        f"    owner.{function} = new\n"
+        f"patch({place})\n"
     )
+
+
+def die_in(module: str, name: str, *, when: str = "True", after: bool = False) -> str:
+    """A patch: kill -9 there."""
+    return do_in(module, name, "os.kill(os.getpid(), 9)", when=when, after=after)
+
+
+def raise_in(module: str, name: str, error: str, *, when: str = "True") -> str:
+    """A patch: an error of the collection, as Python that makes it, is raised there."""
+    return f"def fail():\n    raise {error}\n" + do_in(module, name, "fail()", when=when)
 
 
 def small_chunks(rows: int = 1000) -> str:
@@ -190,25 +210,24 @@ def small_chunks(rows: int = 1000) -> str:
     return f"import {UTILS}.{'_retention.copy'} as c\nc.FEWEST = c.MOST = {rows}\n"
 
 
-def wait_in(folder: Path, module: str = "_retention.delete", name: str = "Deleter.delete") -> str:
+def wait_in(
+    folder: Path, module: str = "_retention.delete", name: str = "Deleter.delete", *, when: str = "True"
+) -> str:
     """A patch: where this function is called the module says so in ``folder`` and waits for a word. That of the default
     is called when a chunk is safe in the store, before its first row is deleted."""
-    owner, _dot, function = name.rpartition(".")
-    return (
-        f"import time, pathlib, importlib\nm = importlib.import_module('{UTILS}.{module}')\n"
-        f"owner = {f'm.{owner}' if owner else 'm'}\n"
-        f"waiting, place = owner.{function}, pathlib.Path({str(folder)!r})\n"
-        "def wait(*a, **k):\n"
-        "    (place / 'there').touch()\n"
-        "    while not (place / 'go').exists(): time.sleep(0.02)\n"
-        "    return waiting(*a, **k)\n"
-        f"owner.{function} = wait\n"
-    )
+    wait = "def wait(place):\n    (place / 'there').touch()\n    while not (place / 'go').exists(): time.sleep(0.02)\n"
+    return wait + do_in(module, name, f"wait(pathlib.Path({str(folder)!r}))", when=when)
 
 
 def there(folder: Path) -> None:
     """The module has come to where :func:`wait_in` holds it."""
     wait_until((folder / "there").exists, "the module to come there", 20.0)
+
+
+def differences(found: Iterable[str], expected: Iterable[str]) -> list[str]:
+    """Some of the rows that are lost, or there twice, or not as they should be: none where all is well."""
+    have, want = Counter(found), Counter(expected)
+    return [*(f"lost: {row}" for row in want - have), *(f"too much: {row}" for row in have - want)][:10]
 
 
 def number(result: dict[str, Any], measure: str, position: int = 0) -> Optional[Any]:

@@ -7,11 +7,9 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import pyrage
 import pytest
@@ -20,18 +18,12 @@ import zstandard
 from tests.lab import demo
 from tests.lab.age import new_key
 from tests.lab.fixtures import majors
-from tests.lab.lab import Lab
 from tests.lab.processes import wait_until as until
 from tests.lab.s3 import S3
 from tests.unit.plugins.module_utils._retention import places
 from tests.unit.plugins.module_utils._retention.places import Place, number
 
 pytestmark = pytest.mark.lab
-
-
-def s3_options(s3: S3, port: int = 0) -> dict[str, Any]:
-    options = {**s3.options(), "store": s3.url("day2")}
-    return {**options, "endpoint_url": f"http://127.0.0.1:{port}"} if port else options
 
 
 @majors(18, soak=(14,))
@@ -63,7 +55,7 @@ def test_check_mode_changes_nothing(place: Place) -> None:
 
 def test_encrypted_in_a_bucket_in_several_chunks(place: Place, s3: S3, tmp_path: Path) -> None:
     key = new_key(tmp_path)
-    place.store_options = s3_options(s3)
+    place.store_options = places.s3_options(s3)
     place.policies = [places.policy(archive="age")]
     place.options = {"recipients": [key.public]}
     before = places.fill(place)
@@ -150,31 +142,6 @@ def test_the_condition_is_asked_again(place: Place, tmp_path: Path) -> None:
     result = module.result()
     assert [number(result, name) for name in ("rows_deleted", "rows_stayed")] == [2998, 2], result
     assert place.database.value("SELECT count(*) FROM events WHERE id IN (17, 2999)") == 2
-
-
-def test_a_store_that_stalls_holds_up_nobody(place: Place, lab: Lab, s3: S3, tmp_path: Path) -> None:
-    before = places.fill(place)
-    with closing(lab.proxy(s3)) as far:
-        place.store_options = s3_options(s3, far.port)
-        module = place.start(patch=places.small_chunks() + places.wait_in(tmp_path, "_retention.copy", "Pass._stored"))
-        places.there(tmp_path)
-        far.stall()
-        (tmp_path / "go").touch()
-        time.sleep(3.0)
-        sessions = (
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-            "AND application_name LIKE 'day2/%%' AND xact_start IS NOT NULL"
-        )
-        seen = [place.database.value(sessions) for _look in range(10)]
-        assert sum(seen) <= 1, seen
-        with closing(place.database.connect(demo.OWNER)) as other, other.cursor() as cursor:
-            cursor.execute("SET lock_timeout = '300ms'; ALTER TABLE events ADD more int")
-            cursor.execute("ALTER TABLE events DROP more")
-        far.resume()
-        result = module.result(120)
-        assert number(result, "rows_deleted") == 3000, result
-        place.restored()
-    assert place.rows() == before
 
 
 def test_the_deadline_leaves_the_rest_and_closes_what_is_gone(place: Place) -> None:

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.day2.ops.plugins.module_utils._retention import chunk, resolve
-from ansible_collections.day2.ops.plugins.module_utils._retention.ledger import Sums
+from ansible_collections.day2.ops.plugins.module_utils._retention import adopt, chunk, resolve
+from ansible_collections.day2.ops.plugins.module_utils._retention.ledger import Batch, Sums
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import Policy
 from tests.lab import demo
 from tests.lab.fixtures import majors
@@ -126,6 +126,10 @@ def test_a_server_that_crashes_loses_at_most_what_the_next_run_does_again(place:
     proven(place, before)
 
 
+def gone(result: dict[str, Any]) -> int:
+    return sum(one["after"].get("rows_deleted", 0) for one in result["actions"])
+
+
 class Past:
     """A copy of the database as it was, to which it can be set back: what a failover, a restore to a point in time and
     a clone have in common."""
@@ -134,17 +138,18 @@ class Past:
         self._place = place
         self._server = place.database.postgres
         self._name = place.database.name
-        self._copy(self._name, self._name + "_past")
+        self.name = self._name + "_past"
+        self._copy(self._name, self.name)
 
     def _copy(self, source: str, name: str) -> None:
         self._server.execute(f"CREATE DATABASE {name} TEMPLATE {source} OWNER {demo.OWNER}")
 
     def back(self) -> None:
         self._server.drop_database(self._name)
-        self._copy(self._name + "_past", self._name)
+        self._copy(self.name, self._name)
 
     def close(self) -> None:
-        self._server.drop_database(self._name + "_past")
+        self._server.drop_database(self.name)
 
 
 @pytest.fixture
@@ -171,9 +176,13 @@ def test_a_database_of_the_past_is_refused_until_somebody_says_that_it_counts(pl
     assert "adopt" in result["msg"] and place.rows() == before and place.ledger() == []
     assert place.retain(check=True)["error"]["kind"] == "refused"
     assert "adopt" in place.restore()["msg"]
+    planned = place.done(adopt="database", check=True)
+    assert place.objects("/void.json") == [] and place.ledger("void") == []
     result = place.done(adopt="database")
+    kinds = ["void_archive"] * 3 + ["delete_rows"]
+    assert [one["action"] for one in planned["actions"]] == [one["action"] for one in result["actions"]] == kinds
     assert len(place.objects("/void.json")) == 3 and len(place.ledger("void")) == 3
-    assert number(result, "rows_deleted") == 3000
+    assert gone(result) == 3000
     assert not place.done()["changed"]
     proven(place, before)
 
@@ -193,12 +202,17 @@ def test_a_database_of_the_past_follows_the_store_if_somebody_says_so(place: Pla
         "INSERT INTO events VALUES (0, now() - interval '100 days', 'late')",
     ):
         place.database.execute(statement, user=demo.OWNER)
+    planned = place.done(adopt="store", check=True)
+    assert place.ledger() == [] and len(place.rows()) == 5000
     result = place.done(adopt="store")
+    kinds = ["delete_rows_again"] * 3
+    assert [one["action"] for one in planned["actions"]] == [one["action"] for one in result["actions"]] == kinds
+    assert result["changed"] and gone(result) == 2999 and number(result, "rows_stayed") == 1
     left = next(one for one in result["checks"] if one["check"] == "postgresql_retention_left")
     assert left["evidence"]["adopted"] == 3 and place.objects("/void.json") == []
-    assert place.ledger()[0][4:] == ([5], ['["5"]'])
-    # The changed row and the late one were due, too: they went the usual way, into an archive of their own.
-    assert number(result, "rows_deleted") == 2 and len(place.rows()) == 2000
+    assert place.ledger()[0][4:] == ([5], ['["5"]']) and max(row[2] - row[1] for row in place.ledger()) < 1000
+    # The changed row and the late one are due, too: they go the usual way, into an archive of their own.
+    assert number(place.done(), "rows_deleted") == 2 and len(place.rows()) == 2000
     place.restored()
     rows = place.rows()
     assert len(rows) == 5001 and sum("changed" in row for row in rows) == 1
@@ -217,25 +231,179 @@ def test_a_chunk_of_which_the_database_knows_a_part(place: Place, side: str) -> 
     assert place.retain()["error"]["kind"] == "refused"
     result = place.done(adopt=side)
     assert len(place.rows()) == 2000
-    assert (result["actions"] == []) is (side == "store"), result
+    kinds = ["delete_rows_again"] if side == "store" else ["void_archive", "delete_rows"]
+    assert [one["action"] for one in result["actions"]] == kinds and gone(result) == 2000
+    assert place.done()["actions"] == []
     proven(place, before)
 
 
 @lab_test
-def test_an_orphan_is_swept_when_it_is_old(place: Place) -> None:
+def test_rows_that_the_policy_holds_by_now_are_not_deleted_again(place: Place, past: Any) -> None:
+    """What was archived is deleted again only as the policy is now, and only once somebody has seen its plan."""
     before = places.fill(place)
-    place.killed(die_in("_retention.delete", "Deleter.delete"))
-    orphan = place.objects("/about.json")[0]
+    then = past()
     place.done()
-    assert orphan in place.objects()
-    folder = Path(place.store_options["store"])
-    for path in folder.rglob("*"):
-        os.utime(path, (time.time() - 2 * 86400,) * 2)
-    later = f"import {places.UTILS}._core.clock as c, datetime\nold = c.now\n"
-    later += "c.now = lambda: old() + datetime.timedelta(days=2)\n"
-    place.done(patch=later)
-    assert orphan not in place.objects() and len(place.objects("/manifest.json")) == 1
+    then.back()
+    place.policies = [places.policy(legal_hold="id = 7")]
+    assert "needs an approved plan" in place.retain(adopt="store")["msg"] and place.rows() == before
+    assert "needs an approved plan" in place.done(adopt="store", check=True)["actions"][0]["reason"]
+    place.database.execute("CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'")
+    place.database.execute("CREATE TRIGGER t AFTER DELETE ON events FOR EACH ROW EXECUTE FUNCTION nothing()")
+    place.accept()
+    assert "trigger" in place.retain(adopt="store")["msg"] and place.rows() == before
+    place.database.execute("DROP TRIGGER t ON events")
+    result = place.done(adopt="store")
+    assert number(result, "rows_deleted") == 2999 and number(result, "rows_stayed") == 1
+    assert len(place.rows()) == 2001 and place.done()["actions"] == []
     proven(place, before)
+
+
+@lab_test
+def test_an_adoption_that_is_cut_short_goes_on(place: Place, past: Any) -> None:
+    before = places.fill(place)
+    then = past()
+    place.done()
+    then.back()
+    place.killed(die_in("_retention.adopt", "_statement", when="n == 3"), adopt="store")
+    again = place.deleted()
+    assert 0 < again <= 1000 and len(place.rows()) == 5000 - again
+    assert place.retain()["error"]["kind"] == "refused"
+    assert gone(place.done(adopt="store", batch_rows=700)) == 3000 - again
+    assert place.done()["actions"] == []
+    proven(place, before)
+
+
+@lab_test
+def test_adoption_names_the_grant_that_it_lacks(place: Place, past: Any) -> None:
+    places.fill(place)
+    then = past()
+    place.done()
+    then.back()
+    place.database.execute(f"REVOKE TEMPORARY ON DATABASE {place.database.name} FROM PUBLIC")
+    assert "GRANT TEMPORARY ON DATABASE" in place.retain(adopt="store")["msg"]
+    assert len(place.rows()) == 5000
+
+
+def in_days(place: Place, days: int) -> str:
+    """A patch: it is so many days later, and the store has grown as old."""
+    for path in Path(place.store_options["store"]).rglob("*"):
+        os.utime(path, (time.time() - days * 86400,) * 2)
+    later = f"import {places.UTILS}._core.clock as c, datetime\nold = c.now\n"
+    return later + f"c.now = lambda: old() + datetime.timedelta(days={days})\n"
+
+
+@lab_test
+def test_an_orphan_is_swept_when_no_run_can_close_it_any_more(place: Place) -> None:
+    before = places.fill(place)
+    place.killed(die_in("_retention.copy", "to_json"))
+    rows = place.objects()
+    place.killed(die_in("_retention.delete", "Deleter.delete"))
+    whole = place.objects("/about.json")
+    place.done()
+    assert {*rows, *whole} <= {*place.objects()} and len(rows) == len(whole) == 1
+    place.done(patch=in_days(place, 2))
+    assert rows[0] not in place.objects() and whole[0] in place.objects()
+    place.done(patch=in_days(place, 41))
+    assert whole[0] not in place.objects() and len(place.objects("/manifest.json")) == 1
+    proven(place, before)
+
+
+@lab_test
+def test_a_copy_of_the_database_does_not_sweep_what_the_original_deleted(place: Place, past: Any) -> None:
+    """A run on the original was killed before it could close its chunk; then the copy runs with the same store."""
+    before = places.fill(place)
+    copy = past().name
+    place.killed(die_in("_retention.chunk", "close"))
+    place.database.postgres.execute("UPDATE events SET at = now()", dbname=copy)
+    place.login = {"login_db": copy}
+    assert place.done(patch=in_days(place, 41))["actions"] == []
+    place.login = {}
+    assert len(place.objects("/about.json")) == 1
+    place.done()
+    proven(place, before)
+
+
+@lab_test
+def test_a_manifest_is_not_waited_for_when_the_time_is_over(place: Place) -> None:
+    """A store that falls silent at the deadline holds nobody up: the next run closes the chunk."""
+    before = places.fill(place)
+    over = f"__import__({places.UTILS!r} + '._core.errors', fromlist=['']).Deferred('time is over')"
+    patch = f"import {places.UTILS}._retention.act as act\nact.CLOSING_SECONDS = 0.5\n"
+    patch += places.raise_in("_retention.delete", "Deleter._count", over, when="n == 2")
+    began = time.monotonic()
+    result = place.done(patch=patch + places.do_in("_retention.chunk", "close", "time.sleep(60)"))
+    assert time.monotonic() - began < 30 and result["actions"][0]["status"] == "deferred"
+    assert len(place.rows()) == 4000 and place.objects("/manifest.json") == []
+    place.done()
+    assert len(place.objects("/manifest.json")) == 2
+    proven(place, before)
+
+
+@lab_test
+def test_what_may_not_begin_is_deferred_and_fails_the_run(place: Place) -> None:
+    """Whatever forbids to go on: nothing stays planned in a result that looks well."""
+    before = places.fill(place)
+    error = f"__import__({places.UTILS!r} + '._core.errors', fromlist=['']).Refused('another password')"
+    result = place.retain(patch=places.raise_in("_retention.site", "Site.allowed", error))
+    assert result["failed"] and "another password" in result["msg"] and place.rows() == before
+    assert [one["status"] for one in result["actions"]] == ["deferred"]
+
+
+@lab_test
+def test_archives_that_are_not_where_they_were_are_told(place: Place, tmp_path: Path) -> None:
+    places.fill(place)
+    place.done()
+    elsewhere = {"store": str(tmp_path / "elsewhere")}
+    Path(elsewhere["store"]).mkdir()
+    right, place.store_options = place.store_options, elsewhere
+    told = place.restore()
+    assert told["failed"] and "3 000 rows of 1 chunk" in told["msg"] and elsewhere["store"] in told["msg"], told["msg"]
+    told = next(one for one in place.done()["checks"] if one["check"] == "postgresql_retention_missing")
+    assert told["status"] == "crit" and told["value"] == 3000
+    place.store_options = right
+    assert number(place.restored(), "rows") == 3000
+    # What is in the table again may be missing in the store.
+    place.store_options = elsewhere
+    assert "postgresql_retention_missing" not in {one["check"] for one in place.done(check=True)["checks"]}
+
+
+@lab_test
+@pytest.mark.parametrize("which", range(1, 4))
+def test_the_removal_of_an_archive_that_was_cut_short_is_finished(place: Place, which: int) -> None:
+    places.fill(place)
+    place.policies = [places.policy(archive_delete_after="30d")]
+    place.accept()
+    place.done()
+    later = in_days(place, 31)
+    place.killed(later + die_in("_store.folder", "FolderStore.delete", when=f"n == {which}"))
+    assert len(place.objects()) == 4 - which
+    assert place.restored()["actions"] == []
+    told = place.done()
+    assert place.objects() == [] and told["actions"] == []
+    assert "postgresql_retention_missing" not in {one["check"] for one in told["checks"]}
+
+
+@lab_test
+def test_a_void_archive_goes_in_its_time_too(place: Place, past: Any) -> None:
+    places.fill(place)
+    place.policies = [places.policy(archive_delete_after="30d", older_than="99d")]
+    place.accept()
+    then = past()
+    place.done()
+    then.back()
+    place.done(adopt="database")
+    result = place.done(patch=in_days(place, 31))
+    assert [one["action"] for one in result["actions"]] == ["delete_archive"] * 2 and place.objects() == []
+
+
+@lab_test
+def test_archives_are_not_removed_by_a_policy_of_which_nobody_saw_a_plan(place: Place) -> None:
+    places.fill(place)
+    place.done()
+    place.policies = [places.policy(archive_delete_after="1d")]
+    later = in_days(place, 2)
+    assert "needs an approved plan" in place.retain(patch=later)["msg"] and len(place.objects()) == 3
+    assert "needs an approved plan" in place.done(patch=later, check=True)["actions"][0]["reason"]
 
 
 @lab_test
@@ -299,21 +467,42 @@ def test_each_chunk_by_what_store_and_ledger_say() -> None:
         kept("void", *ends, "manifest.json", "void.json"),
         kept("unmarked", *ends, "manifest.json"),
         kept("marked", *ends, "manifest.json", "void.json"),
+        kept("removed", "about.json"),
+        kept("no_rows", "about.json"),
     ]
     some = Sums(batches=1, deleted=5)
-    sums = {"open": some, "standing": some, "unmarked": Sums(void=True), "marked": some}
+    sums = {
+        "open": some, "standing": some, "unmarked": Sums(void=True), "marked": some,
+        "removed": Sums(batches=1, deleted=5, void=True), "elsewhere": some, "no_rows": some,
+        "again": Sums(batches=1, deleted=5, restored=True),
+    }  # fmt: skip
     left = resolve.sort(Policy("p", (None, "t"), "at", "plain", "h"), found, sums)
     assert [one.prefix for one in left.orphans] == ["orphan"] and [one.prefix for one in left.open] == ["open"]
     assert [one.prefix for one in left.standing] == ["standing", "marked"]
     assert [(one.prefix, missing) for one, missing in left.differ] == [("differs", -1)]
     assert [one.prefix for one in left.unmarked] == ["unmarked"]
     assert [one.prefix for one in left.marked] == ["marked"]
+    assert [one.prefix for one in left.voided] == ["void", "unmarked"]
+    assert [one.prefix for one in left.removed] == ["removed"]
+    assert left.missing == {"elsewhere": 5, "no_rows": 5}
 
 
 def test_only_old_orphans_are_swept() -> None:
-    one = kept("orphan")
-    assert resolve.old([one], one.touched + timedelta(hours=23)) == []
-    assert resolve.old([one], one.touched + timedelta(hours=25)) == [one]
+    for one, hours in ((kept("part", "rows.copy.zst"), 24), (kept("whole", "rows.copy.zst", "about.json"), 40 * 24)):
+        assert resolve.old([one], one.touched + timedelta(hours=hours - 1)) == []
+        assert resolve.old([one], one.touched + timedelta(hours=hours + 1)) == [one]
+
+
+def test_what_the_ledger_does_not_know_of_a_batch() -> None:
+    def batch(first: int, last: int, *stayed: int) -> Batch:
+        return Batch("delete", first, last, last - first + 1 - len(stayed), stayed, f"k{first}", f"k{last}")
+
+    told = [batch(1, 10, 3, 9), batch(11, 20)]
+    assert adopt.uncovered(told, []) == told and adopt.uncovered(told, told) == []
+    assert adopt.uncovered(told, [batch(11, 20), batch(1, 4, 3)]) == [Batch("delete", 5, 10, 5, (9,), "", "k10")]
+    assert adopt.uncovered(told, [batch(4, 12)]) == [
+        Batch("delete", 1, 3, 2, (3,), "k1", ""), Batch("delete", 13, 20, 8, (), "", "k20"),
+    ]  # fmt: skip
 
 
 def test_a_manifest_is_about_and_the_ledger(tmp_path: Path) -> None:
