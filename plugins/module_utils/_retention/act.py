@@ -61,6 +61,7 @@ def _one(site: Site, step: Step) -> None:
         return
     records.begin(step.action)
     try:
+        site.begin(step.kind)
         accept(site, step.found)
         _ACTS[step.kind](site, step)
     except Deferred as error:

@@ -28,7 +28,7 @@ SELECT chunk, count(*) FILTER (WHERE kind = ANY(%(gone)s)) AS batches,
   FROM day2.retention_ledger WHERE target = %(target)s AND policy = %(policy)s AND chunk IS NOT NULL GROUP BY chunk
 """
 _BATCHES = """
-SELECT kind, first_row, last_row, first_key, last_key, deleted, stayed, object, version, sha256
+SELECT kind, first_row, last_row, first_key, last_key, deleted, stayed, sha256
   FROM day2.retention_ledger WHERE chunk = %s AND kind = ANY(%s) ORDER BY first_row
 """
 _THERE = """
@@ -59,7 +59,10 @@ class Sums:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows ``first`` to ``last`` of a chunk (ordinals, from 1): all but ``stayed`` are gone from the database."""
+    """Rows ``first`` to ``last`` of a chunk (ordinals, from 1): all but ``stayed`` are gone from the database.
+
+    ``sha256``: that of the object with their copies, where the ledger tells it.
+    """
 
     kind: str
     first: int
@@ -68,6 +71,7 @@ class Batch:
     stayed: tuple[int, ...] = ()
     first_key: str = ""
     last_key: str = ""
+    sha256: str = ""
 
     def told(self) -> dict[str, Any]:
         """As a manifest holds it."""
@@ -94,7 +98,7 @@ def batches(session: Session, chunk: str) -> list[Batch]:
     return [
         Batch(
             row["kind"], row["first_row"], row["last_row"], row["deleted"],
-            tuple(row["stayed"]), row["first_key"] or "", row["last_key"] or "",
+            tuple(row["stayed"]), row["first_key"] or "", row["last_key"] or "", row["sha256"] or "",
         )
         for row in session.rows(_BATCHES, [chunk, list(GONE)])
     ]  # fmt: skip

@@ -146,11 +146,23 @@ def plan(run: Run, store: Store, session: Session) -> tuple[list[Step], Optional
             gone = _by_manifest(store, prefix, into)
         rows = sum(batch.deleted for batch in gone)
         if rows:
-            about = chunk.read(store, prefix, chunk.ABOUT)
+            about = _about(store, prefix, gone)
             steps.append(Step(_action(policy, prefix, about, into, rows), prefix, about, gone))
     if found is not None and not steps:
         raise Refused(f"Failed to restore: {found['summary']} {found['advice']}")
     return steps, found
+
+
+def _about(store: Store, prefix: str, gone: Sequence[Batch]) -> Mapping[str, Any]:
+    """What the chunk says of itself, if it is the one that the ledger means: whoever can write to the store could put
+    other rows in its place."""
+    about = chunk.read(store, prefix, chunk.ABOUT)
+    if any(one.sha256 not in ("", about["sha256"]) for one in gone):
+        raise Refused(
+            f"Failed to restore {prefix}: its checksum is another one than the ledger has, so these are not the rows "
+            "that were archived; bring back the object as it was written."
+        )
+    return about
 
 
 def _by_manifest(store: Store, prefix: str, into: Optional[str]) -> list[Batch]:

@@ -13,6 +13,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql import prefli
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.copying import SETTINGS
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.dial import application_name
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.preflight import Server
 from ansible_collections.day2.ops.plugins.module_utils._store.base import Store
@@ -25,7 +26,8 @@ _FLUSH = "SELECT pg_logical_emit_message(true, 'day2', '')"
 @dataclass
 class Site:
     """``worker`` changes things; ``control`` only reads and stops others. ``recipients``: the library's age keys.
-    ``durable``: the value of synchronous_commit with which a COMMIT waits for the disk."""
+    ``durable``: the value of synchronous_commit with which a COMMIT waits for the disk. ``doing``: the kind of action.
+    """
 
     run: Run
     server: Server
@@ -36,6 +38,7 @@ class Site:
     store: Optional[Store] = None
     recipients: Sequence[Any] = ()
     durable: str = "on"
+    doing: str = "work"
     same_server: Callable[[], None] = field(default=lambda: None)
 
     def __post_init__(self) -> None:
@@ -47,6 +50,11 @@ class Site:
         if self.store is None:
             raise AssertionError("Contract violation: an archive without a store")
         return self.store
+
+    def begin(self, kind: str) -> None:
+        """Whoever looks at the server's sessions sees what is being done."""
+        self.doing = kind
+        self.worker.configure(application_name=application_name(self.run.id, kind))
 
     def prepare(self, settings: Mapping[str, str]) -> None:
         """Set the worker up for one policy."""
@@ -72,7 +80,7 @@ class Site:
         self.worker.close()
         self.locks.still_held()
         preflight.same_server(self.run, self.server)()
-        self.worker = connect(self.run, "work", act=True)
+        self.worker = connect(self.run, self.doing, act=True)
         self.worker.control = self.control
         self.prepare(settings)
         return self.worker

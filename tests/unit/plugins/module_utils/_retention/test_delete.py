@@ -241,6 +241,16 @@ def test_a_reference_to_a_row_fails_with_its_name(place: Place) -> None:
     assert place.database.value("SELECT count(*) FROM events WHERE id = 700") == 1
 
 
+def test_a_session_says_what_it_does(place: Place, tmp_path: Path) -> None:
+    places.fill(place)
+    running = place.start(patch=places.wait_in(tmp_path))
+    places.there(tmp_path)
+    names = {row[0] for row in place.database.execute("SELECT application_name FROM pg_stat_activity")}
+    assert {"day2/t1/delete_rows", "day2/t1/read", "day2/t1/watch"} <= names
+    (tmp_path / "go").touch()
+    assert not running.result().get("failed")
+
+
 def test_nothing_is_begun_with_options_that_cannot_be_meant(place: Place) -> None:
     places.fill(place)
     for given, word in (

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from ansible_collections.day2.ops.plugins.module_utils._retention import adopt, chunk, resolve
 from ansible_collections.day2.ops.plugins.module_utils._retention.ledger import Batch, Sums
@@ -365,6 +367,22 @@ def test_archives_that_are_not_where_they_were_are_told(place: Place, tmp_path: 
     # What is in the table again may be missing in the store.
     place.store_options = elsewhere
     assert "postgresql_retention_missing" not in {one["check"] for one in place.done(check=True)["checks"]}
+
+
+@lab_test
+def test_rows_that_somebody_put_in_their_place_are_not_restored(place: Place) -> None:
+    """Object and description fit each other, and are not those that the ledger means."""
+    places.fill(place)
+    place.done()
+    about = place.objects("/about.json")[0]
+    rows = next(one for one in place.objects() if "rows.copy" in one)
+    forged = zstandard.compress(b"1\t2020-01-01\tforged\t{}\n")
+    told = json.loads(place.store.get(about).data)
+    told.update(sha256=hashlib.sha256(forged).hexdigest(), size=len(forged))
+    place.store.put(rows, forged)
+    place.store.put(about, json.dumps(told).encode())
+    result = place.restore()
+    assert result["error"]["kind"] == "refused" and "checksum" in result["msg"] and len(place.rows()) == 2000
 
 
 @lab_test
