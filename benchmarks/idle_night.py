@@ -5,7 +5,7 @@
 """A night on which nothing is due: what it costs, against vacuumdb and reindexdb on the same data.
 
 Interleaved runs, medians, ratios. CPU is that of the server's processes, then that of whoever asked them as well; our
-side is the module in a process of its own, as Ansible starts it.
+side is the module in a process of its own, from installed files.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ def start(
 ) -> Module:
     """Start a module; ``run`` is what the run would tell it (id, target, deadline...).
 
-    ``patch`` is Python source that its process runs first. ``fresh`` starts it from nothing, as Ansible does: where its
-    time or its CPU is measured.
+    ``patch`` is Python source that its process runs first. ``fresh`` starts it from nothing: where its time or its CPU
+    is measured.
     """
     given = {"run": {"id": "t1", **run}, "_ansible_check_mode": check, **arguments}
     text = json.dumps({"ANSIBLE_MODULE_ARGS": given})
