@@ -7,15 +7,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from ansible_collections.day2.ops.plugins.module_utils._backup import catalogue
+from ansible_collections.day2.ops.plugins.module_utils._retention.policy import policies_of, policy_options
 from ansible_collections.day2.ops.plugins.module_utils._store.spec import open_store
-from tests.faults.estate import TOP, Estate, make_due
+from tests.faults.estate import Estate, make_due
 from tests.lab import demo
 from tests.lab.age import new_key
 from tests.lab.fixtures import Database
@@ -64,20 +62,27 @@ def test_one_database_that_fails_does_not_keep_the_others_from_a_backup(
     back_up_many(estate, pg18, new_database, 3)
 
 
-def gated_play(estate: Estate) -> Path:
-    """The monthly maintenance with one more role, which deletes something."""
-    role = estate.folder / "roles" / "deleting" / "tasks"
-    role.mkdir(parents=True)
-    touch = {"path": f"{estate.folder}/deleted-{{{{ inventory_hostname }}}}", "state": "touch", "mode": "0600"}
-    mark = {"name": "Delete", "ansible.builtin.file": touch}
-    (role / "main.yml").write_text(yaml.safe_dump([mark]), encoding="utf-8")
-    play: list[dict[str, Any]] = yaml.safe_load(
-        (TOP / "playbooks" / "monthly-maintenance.yml").read_text(encoding="utf-8")
+POLICY = {"name": "events", "table": "events", "column": "at", "older_than": "90d", "archive": "plain"}
+
+
+def let_go(estate: Estate, host: str, database: Database) -> None:
+    """Rows of which a fifth is to go by a policy that has run here before, so that only the gate can hold it back."""
+    database.execute(
+        "CREATE TABLE events (id int PRIMARY KEY, at timestamptz NOT NULL);"
+        "INSERT INTO events SELECT n, now() - interval '1 day' * CASE WHEN n <= 200 THEN 100 ELSE 10 END"
+        "  FROM generate_series(1, 1000) n",
+        user=demo.OWNER,
     )
-    play[0]["roles"][0]["vars"]["run_roles"].insert(0, {"name": "deleting", "gated": True})
-    path = estate.folder / "gated.yml"
-    path.write_text(yaml.safe_dump(play), encoding="utf-8")
-    return path
+    demo.let_retain(database.postgres, database.name, [("public", "events")])
+    defaults = {name: option.get("default") for name, option in policy_options().items()}
+    (policy,) = policies_of({"policies": [{**defaults, **POLICY}]})
+    database.execute(
+        "INSERT INTO day2.retention_ledger (run, target, policy, policy_hash, relation, kind) "
+        "VALUES ('r0', %s, %s, %s, 'public.events', 'accept')",
+        [host, policy.name, policy.hash],
+    )
+    login = {"login_user": demo.RETENTION, "login_password": database.postgres.passwords[demo.RETENTION]}
+    estate.vars |= {"postgresql_retention_policies": [POLICY], "postgresql_retention_login": login}
 
 
 def test_without_a_verified_set_nothing_is_deleted_and_the_rest_is_done(
@@ -85,17 +90,23 @@ def test_without_a_verified_set_nothing_is_deleted_and_the_rest_is_done(
 ) -> None:
     prepare(estate, pg18)
     # One that says nothing of backups: the gate does not fit it, so it is not passed. One whose sets nobody can open.
-    bare, closed = new_database(pg18), new_database(pg18)
-    estate.add("bare", bare.login(demo.MAINTENANCE), postgresql_backup_engine="")
-    estate.add("closed", closed.login(demo.MAINTENANCE), postgresql_backup_verify_identity_file="")
-    way_back = new_database(pg18)
-    estate.add("open", way_back.login(demo.MAINTENANCE))
-    for database in (bare, closed, way_back):
+    differs = {
+        "bare": {"postgresql_backup_engine": ""},
+        "closed": {"postgresql_backup_verify_identity_file": ""},
+        "open": {},
+    }
+    databases = {host: new_database(pg18) for host in differs}
+    for host, database in databases.items():
+        estate.add(host, database.login(demo.MAINTENANCE), **differs[host])
         make_due(database)
-    done = estate.play(playbook=str(gated_play(estate).with_suffix("")), ops_rollout="100%", ops_max_failed=3)
-    assert [path.name for path in estate.folder.glob("deleted-*")] == ["deleted-open"], done.out
+        let_go(estate, host, database)
+    done = estate.play(ops_rollout="100%", ops_max_failed=3)
+    rows = {host: database.value("SELECT count(*) FROM events") for host, database in databases.items()}
+    assert rows == {"bare": 1000, "closed": 1000, "open": 800}, done.out
     assert {host: done.status(host) for host in estate.hosts} == {"bare": "ok", "closed": "failed", "open": "ok"}
     assert "backup gate is closed" in done.error("closed")["message"] and done.rc == 2
     for host in ("bare", "closed"):
         assert ("vacuum", "done") in [(one["action"], one["status"]) for one in done.actions(host)], done.out
+        planned = {one["action"] for step in ("plan", "run") for one in done.actions(host, step)}
+        assert "delete_rows" not in planned, "a gated role does not even look"
     assert [one.verified for one in sets(estate, "open")] == [True]

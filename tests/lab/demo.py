@@ -131,7 +131,7 @@ FROM (SELECT i, 730 * (1 - i::float8 / %(workflows)s) ^ 2.5 + random() * 0.2 AS 
 VERSIONS_SQL = """
 INSERT INTO workflow_versions
 SELECT w * 50 + v, w, v,
-       %(now)s - interval '1 day' * (1 + 730 * (1 - w::float8 / %(workflows)s) ^ 2.5) * (n - v + 1) / n,
+       %(now)s - interval '1 day' * (730 * (1 - w::float8 / %(workflows)s) ^ 2.5 + 20.0 * (n - v + 1) / n),
        ('{"steps": ["fetch", "transform", "store"], "timeout": 300, "retries": {"limit": 3, "delay": 10}, "revision": '
         || v || '}')::jsonb
 FROM (SELECT w, CASE WHEN w %% 20 = 0 THEN 11 + w %% 30 ELSE 1 + w %% 4 END AS n
@@ -286,7 +286,7 @@ def _partitions(now: datetime) -> str:
 
 _KEYS = (
     "ALTER TABLE workflows ADD FOREIGN KEY (owner_id) REFERENCES users ON DELETE RESTRICT",
-    "ALTER TABLE workflow_versions ADD FOREIGN KEY (workflow_id) REFERENCES workflows ON DELETE CASCADE",
+    "ALTER TABLE workflow_versions ADD FOREIGN KEY (workflow_id) REFERENCES workflows ON DELETE RESTRICT",
     "ALTER TABLE api_keys ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE CASCADE",
     "ALTER TABLE audit_events ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE SET NULL",
 )
