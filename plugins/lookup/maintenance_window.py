@@ -47,7 +47,7 @@ RETURN = r"""
 _raw:
   description:
     - The decisions, each with C(open), C(reason), C(environment), C(risk), C(window), C(deadline), C(next),
-      C(override_reason) and C(frozen_by), as M(day2.ops.maintenance_window_info) returns them.
+      C(longest), C(override_reason) and C(frozen_by), as M(day2.ops.maintenance_window_info) returns them.
   type: list
   elements: dict
 """

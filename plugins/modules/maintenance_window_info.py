@@ -117,6 +117,13 @@ deadline:
   returned: success
   type: str
   sample: "2026-12-07T03:55:00Z"
+longest:
+  description:
+    - How many seconds of work the longest of these windows has room for, that of an override included, without what is
+      kept for closing. Null when there is no window, and when one never closes.
+  returned: success
+  type: int
+  sample: 13500
 next:
   description:
     - The next window, with C(name), C(opens), C(closes) and C(announce_by) (when its notice is due, null without one).

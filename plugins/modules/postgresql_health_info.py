@@ -12,8 +12,8 @@ short_description: Judge the health of a PostgreSQL server and database
 version_added: 0.1.0
 description:
   - Judges connections, transactions, locks, replication, slots, the archive of WAL, subscriptions, ages of transaction
-    ids, keys that run out, partitions, checksums, collations, settings, sizes, autovacuum, statements and indexes, on a
-    primary or a standby.
+    ids, keys that run out, partitions, checksums, collations, extensions, settings, sizes, autovacuum, statements and
+    indexes, on a primary or a standby.
   - Reads catalogs and views only; nothing is read through. What the user may not read becomes V(unknown), with the
     statement that grants it. Sequences are read only where the user has C(SELECT) on them, which C(pg_monitor) does not
     give.
@@ -32,13 +32,13 @@ options:
       - C(archiver) 300 and 3600 s; C(autovacuum_behind) 2 and 10; C(autovacuum_off) 1; C(blocked_sessions) 5 and 20;
         C(cache_hits) below 0.9; C(checkpoints_requested) 0.5; C(checksum_failures) V(crit) at 1; C(collations) 1;
         C(connections) 0.8 and 0.95; C(dead_rows) 0.2 and 0.5; C(default_partition_rows) 1; C(disk) 0.7 and 0.9;
-        C(duplicate_indexes) 1; C(future_partitions) below 604800 s and 0 s; C(idle_in_transaction) 300 and 3600 s;
-        C(index_bloat) 0.5; C(invalid_indexes) 1; C(key_exhaustion) 0.7 and 0.9; C(long_transaction) 3600 and 14400 s;
-        C(missing_replicas) V(crit) at 1; C(mxid_age) 0.25 and 0.5; C(parallel_workers) 2; C(prepared_transaction) 300
-        and 3600 s; C(replication_lag) 30 and 300 s; C(replication_lag_bytes) 100 MiB and 1 GiB; C(sequential_scans)
-        100; C(settings) 1; C(shared_buffers) below 0.1; C(slot_retained_bytes) 5 and 50 GiB; C(slot_state) 600 and
-        86400 s; C(slow_statements) 1 s; C(subscription_errors) 1; C(unused_indexes) 10 MiB; C(work_memory) 1;
-        C(xid_age) 0.25 and 0.5.
+        C(duplicate_indexes) 1; C(extensions) 1; C(future_partitions) below 604800 s and 0 s; C(idle_in_transaction) 300
+        and 3600 s; C(index_bloat) 0.5; C(invalid_indexes) 1; C(key_exhaustion) 0.7 and 0.9; C(long_transaction) 3600
+        and 14400 s; C(missing_replicas) V(crit) at 1; C(mxid_age) 0.25 and 0.5; C(parallel_workers) 2;
+        C(prepared_transaction) 300 and 3600 s; C(replication_lag) 30 and 300 s; C(replication_lag_bytes) 100 MiB and 1
+        GiB; C(sequential_scans) 100; C(settings) 1; C(shared_buffers) below 0.1; C(slot_retained_bytes) 5 and 50 GiB;
+        C(slot_state) 600 and 86400 s; C(slow_statements) 1 s; C(subscription_errors) 1; C(unused_indexes) 10 MiB;
+        C(work_memory) 1; C(xid_age) 0.25 and 0.5.
     type: dict
     default: {}
   disk_capacity_bytes:

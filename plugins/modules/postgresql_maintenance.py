@@ -22,7 +22,10 @@ description:
     O(allow_exclusive_lock) is set. Nobody else waits longer than O(lock_timeout) for a
     lock of this module; when somebody would, the work is cancelled and left for the next run.
   - Work that would not end before the run's deadline is not begun, and work that still runs then is cancelled on the
-    server. The exception is a vacuum against wraparound (O(wraparound_age)), which may end late.
+    server. The exception is a vacuum against wraparound (O(wraparound_age)), which comes before all other work and may
+    end late.
+  - A table that somebody keeps locked so that nobody else can even read it is named with who that is, and takes the
+    size of its last vacuum; all others are maintained.
   - What an interrupted rebuild leaves behind is removed at once where time allows, else by the next run.
   - A vacuum that removed nothing because of somebody's old snapshot has failed, and the result names the holder.
 extends_documentation_fragment:
@@ -67,7 +70,9 @@ options:
     type: int
     default: 300000000
   wraparound_age:
-    description: From this age on a vacuum goes first, and may end after the deadline once it was begun.
+    description:
+      - From this age on, of transaction ids or multixacts, a vacuum goes before everything else, and may end after the
+        deadline once it was begun.
     type: int
     default: 1200000000
   vacuum_truncate:
@@ -158,8 +163,9 @@ options:
     default: due
   max_window:
     description:
-      - How many seconds the longest window lasts. What would need more is left alone, and a critical check names the
-        choices; a vacuum against wraparound is not. Without it, nothing counts as too large.
+      - How many seconds the longest window lasts, not only the one that is open. What would need more is left alone,
+        and a critical check names the choices; a vacuum against wraparound is not. Without it, nothing counts as too
+        large. RV(day2.ops.maintenance_window_info#module:longest) knows it.
     type: float
   jobs:
     description:
@@ -184,11 +190,15 @@ options:
         waiting. A check names who it is in each case.
       - With V(skip) it is left for the next run. With V(wait) it waits up to O(holders_wait). With V(report) it is done
         all the same; a vacuum that could remove nothing has failed.
+      - The same holds for a table that somebody keeps locked. A vacuum that brings a table's age down is done all the
+        same where somebody lets it do less than it could, and a check names who.
+      - Dropping what an interrupted rebuild left behind waits for anybody up to O(max_transaction_age) with V(skip), up
+        to O(holders_wait) with V(wait), and until the deadline with V(report).
     type: str
     choices: [skip, wait, report]
     default: skip
   holders_wait:
-    description: How many seconds to wait for them.
+    description: How many seconds to wait for each of them, whatever he keeps from being done.
     type: float
     default: 600
   max_transaction_age:

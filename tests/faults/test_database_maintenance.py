@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 import jsonschema
 import pytest
 
+from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from tests.faults.estate import SCHEMAS, dead_rows, invalid_indexes, make_due
 
 pytestmark = pytest.mark.lab
@@ -69,7 +70,7 @@ def test_check_then_run_then_run_again(estate, database, playbook):
 
 
 def test_what_is_left_is_counted_warned_of_and_done_first(estate, database):
-    """A vacuum that fits no time left; the store remembers it through runs that open nothing."""
+    """A vacuum that fits no time left, but a later window; the store remembers it through runs that open nothing."""
     make_due(database)
     host = estate.add("db", database.login(ROLE), target_id="orders")
     # Hours by this rate, which somebody has learnt on a slower disk.
@@ -77,7 +78,9 @@ def test_what_is_left_is_counted_warned_of_and_done_first(estate, database):
     window = {"name": "short", "environment": "development", "risk": ["maintain"]}
     now = datetime.now(timezone.utc)
     span = {"start": (now - timedelta(hours=1)).isoformat(), "end": (now + timedelta(minutes=20)).isoformat()}
-    estate.vars |= {"ops_windows": [{**window, **span}], "postgresql_maintenance_max_window": 1e9}
+    month = [(now + timedelta(days=days)).isoformat() for days in (2, 32)]
+    long = {**window, "name": "long", "start": month[0], "end": month[1]}
+    estate.vars |= {"ops_windows": [{**window, **span}, long]}
     for times in (1, 2, 3):
         outcome = play(estate, WEEKLY)
         assert outcome.rc == 0, outcome.out
@@ -113,13 +116,28 @@ def test_what_fits_no_window_is_a_critical_finding(estate, database):
     assert check["subject"] == "public.ledger_pkey" and "index_bloat_ratio" in check["advice"]
 
 
-def test_on_demand_one_kind_of_one_database(estate, pg, new_database):
+def lasts(outcome, host):
+    """Seconds from the beginning of a run to its deadline."""
+    header = outcome.header(host)
+    return (clock.parse(header["deadline"]) - clock.parse(header["started"])).total_seconds()
+
+
+def test_on_demand_one_kind_of_one_database_for_so_long(estate, pg, new_database):
+    """No window is open: a reason opens it, for ``duration`` and no longer."""
     databases = {name: new_database(pg) for name in ("db1", "db2")}
     for name, database in databases.items():
         make_due(database, rows=8000)
         estate.add(name, database.login(ROLE))
-    outcome = play(estate, ON_DEMAND, database="db2", maintenance_type="analyze")
+    make_due(databases["db2"], table="large")
+    # By this rate the small table takes some four minutes, the large one twenty: too much for 600 s, not for 7200 s.
+    estate.vars |= {"ops_windows": [], "postgresql_maintenance_throughput": {"analyze": 5000.0}}
+    agreed = {"database": "db2", "ops_override_reason": "CHG-4711"}
+    outcome = play(estate, ON_DEMAND, maintenance_type="analyze", duration=600, ops_override_duration=7200, **agreed)
     assert outcome.rc == 0 and list(outcome.result["targets"]) == ["db2"], outcome.out
-    assert {action["action"] for action in outcome.actions("db2")} == {"analyze"}
-    outcome = play(estate, ON_DEMAND, database="db2", maintenance_type="defragment")
+    assert lasts(outcome, "db2") == pytest.approx(600, abs=30)
+    found = {(one["action"], one["subject"]): one["status"] for one in outcome.actions("db2")}
+    assert found == {("analyze", "public.ledger"): "done", ("analyze", "public.large"): "deferred"}, outcome.out
+    # Without it, as long as for every other playbook; a type that does not exist is refused.
+    outcome = play(estate, ON_DEMAND, maintenance_type="defragment", ops_override_duration=1800, **agreed)
     assert outcome.rc == 2 and "defragment" in outcome.error("db2")["message"], outcome.error("db2")
+    assert lasts(outcome, "db2") == pytest.approx(1800, abs=30)

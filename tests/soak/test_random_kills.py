@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,8 @@ def test_twenty_of_a_thousand(place: Place, number: int, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("number", range(50))
-def test_ten_of_five_hundred(worn: maintained.Place, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ten_of_five_hundred(
+    worn: maintained.Place, tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DAY2_SEED", str(SEED + number))
-    test_kills.test_random_kills(worn)
+    test_kills.test_random_kills(worn, tmp_path)

@@ -35,6 +35,11 @@ def approved(run: Run, action: Mapping[str, Any]) -> bool:
     return run.about.get("plan") is not None and _why_not(run, action, any_subject=False) == ""
 
 
+def unlisted(run: Run, action: Mapping[str, Any]) -> bool:
+    """Whether a plan was given that leaves this action out: :func:`settle` will defer it, so it needs no time."""
+    return run.about.get("plan") is not None and not approved(run, action)
+
+
 def settle(run: Run, actions: list[Action], *, together: bool = False, any_subject: bool = False) -> None:
     """Hold the ``planned`` actions to the approved plan: call it once, after planning and before anything is done.
 

@@ -31,6 +31,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.site import (
     sentence,
 )
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Table
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import so_far
 
 # Servers before 15 count through a collector that takes its time.
 STATS_SECONDS = 5.0
@@ -136,7 +137,7 @@ def _prove(step: Step) -> None:
 
 def _vacuum(site: Site, step: Step) -> None:
     options = [option for option, wanted in (("FREEZE", step.need.freeze), ("ANALYZE", step.need.analyze)) if wanted]
-    options.append("TRUNCATE" if site.policy.vacuum_truncate else "TRUNCATE FALSE")
+    options.append("TRUNCATE" if (step.policy or site.policy).vacuum_truncate else "TRUNCATE FALSE")
     began = time.monotonic()
     statement = _on_table("VACUUM (" + ", ".join(options) + ") {table}", step)
     warnings = limited(site, step, statement, "pg_stat_progress_vacuum")
@@ -164,13 +165,26 @@ def _told_held(site: Site, step: Step, table: Table, after: Row) -> None:
     need = needs.vacuum(table, step.policy or site.policy, ())
     if not need.reason or need.reason == needs.ASKED:
         return
-    removed_nothing = table.dead + table.toast_dead >= STILL_THERE * (step.table.dead + step.table.toast_dead)
     found = holders.read_holders(site.control, site.own)
-    if found and (need.freeze or removed_nothing):
+    if not found:
+        return
+    if need.freeze:
+        in_vain, what = not _younger(step.table, table), "its age could not be lowered"
+    else:
+        before = step.table.dead + step.table.toast_dead
+        in_vain, what = table.dead + table.toast_dead >= STILL_THERE * before, "dead rows could not be removed"
+    if need.freeze or in_vain:
         after["held_by"] = found[0].what
         step.action["after"] = types.VACUUM.measured(after)
-        what = "its age could not be lowered" if need.freeze else "dead rows could not be removed"
-        records.fail(step.action, f"{what} while {found[0].what} is open")
+    if in_vain:
+        records.fail(step.action, f"{what} while {found[0].what} is open{so_far(found[0].age)}")
+
+
+def _younger(before: Table, now: Table) -> bool:
+    """Whether a vacuum has lowered the age of transaction ids or multixacts, whichever was nearer to its wraparound."""
+    if before.mxid_age > before.xid_age:
+        return now.mxid_age < STILL_THERE * before.mxid_age
+    return now.xid_age < STILL_THERE * before.xid_age
 
 
 def _analyze(site: Site, step: Step) -> None:

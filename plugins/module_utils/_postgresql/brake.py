@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Callable, Optional
+from typing import Callable, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core import brake
 from ansible_collections.day2.ops.plugins.module_utils._core.brake import GO, STOP, Signal, Verdict, judge_brake
@@ -139,16 +139,16 @@ class Brake:
         finally:
             self._braked += time.monotonic() - began
 
-    def watch(self, pid: int) -> None:
+    def watch(self, pid: int, only: Sequence[str] = ()) -> None:
         """Look, every second, at what the work of server process ``pid`` does to others; oftener once somebody waits.
 
-        With ``pid`` 0 at what all processes of this run do. Raises :class:`Braked` and, for a stop order,
-        :class:`Stopped`.
+        With ``pid`` 0 at what all processes of this run do. ``only``: the signals that count; all without it. Raises
+        :class:`Braked` and, for a stop order, :class:`Stopped`.
         """
         if time.monotonic() - self._read_at < self._every:
             return
         self._obey()
-        verdict = self._judge(pid, self._limits)
+        verdict = self._judge(pid, [one for one in self._limits if not only or one.signal in only])
         waits = self._known.get("held_up", (Signal(0.0), 0.0))[0].value
         self._every = 0.0 if waits else min(EVERY_SECONDS, self._policy.lock_timeout / 4)
         if verdict.word == STOP:

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import re
-from typing import Optional, Sequence
+from typing import Collection, Mapping, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import trouble
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session, compose
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote, spell
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Care, Table
 
 _AT_WORK = """
@@ -27,17 +27,31 @@ SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace 
  WHERE c.relname = %(table)s AND (%(schema)s::text IS NULL OR n.nspname = %(schema)s) AND c.relkind IN ('r', 'p')
    AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') LIMIT 1
 """
-_JOBS = "SELECT jobid, schedule, command FROM {name} WHERE active AND database = %s"
+# ``path``: whether the job finds tables along the usual path: the schema of its user's name, then public.
+_JOBS = """
+SELECT jobid, schedule, command, username,
+       (SELECT replace(reset_val, ' ', '') = '"$user",public' FROM pg_settings WHERE name = 'search_path')
+       AND NOT EXISTS (SELECT FROM pg_db_role_setting s, unnest(s.setconfig) one
+                        WHERE one LIKE 'search_path=%%'
+                          AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = %(database)s))
+                          AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = username))) AS path
+  FROM {name} WHERE active AND database = %(database)s
+"""
+_SCHEMAS = "SELECT nspname AS schema FROM pg_namespace WHERE nspname = ANY(%s)"
 _PARENTS = "SELECT parent_table FROM {name}"
 _WORK = re.compile(r"^\s*(vacuum|analyze|analyse|reindex)\b(.*)$", re.IGNORECASE | re.DOTALL)
 
 
 def read_care(session: Session, locks: Session, database: str, own: Sequence[int], tables: Sequence[Table]) -> Care:
     """Who takes care. The jobs of pg_cron are read in the database itself and in that of the locks."""
-    jobs = {row["jobid"]: row for place in (session, locks) for row in _rows(place, "cron", "job", _JOBS, [database])}
+    given = {"database": database}
+    jobs = {row["jobid"]: row for place in (session, locks) for row in _rows(place, "cron", "job", _JOBS, given)}
+    users = sorted({str(job["username"]) for job in jobs.values()})
+    schemas = {row["schema"] for row in session.rows(_SCHEMAS, [users])} if users else set()
     parents = {row["parent_table"] for row in _rows(session, None, "part_config", _PARENTS, None)}
     known = {f"{table.schema}.{table.name}" for table in tables if table.kind == "p"}
-    return Care(read_at_work(session, own), jobs_by_table(list(jobs.values()), tables), tuple(sorted(parents & known)))
+    by_table = jobs_by_table(list(jobs.values()), tables, schemas)
+    return Care(read_at_work(session, own), by_table, tuple(sorted(parents & known)))
 
 
 def read_at_work(session: Session, own: Sequence[int]) -> dict[int, str]:
@@ -51,7 +65,9 @@ def _worker(row: Row) -> str:
     )
 
 
-def _rows(session: Session, schema: Optional[str], table: str, statement: str, args: Optional[list[str]]) -> list[Row]:
+def _rows(
+    session: Session, schema: Optional[str], table: str, statement: str, args: Optional[Mapping[str, str]]
+) -> list[Row]:
     try:
         found = session.rows(_READABLE, {"schema": schema, "table": table})
         return [
@@ -61,9 +77,12 @@ def _rows(session: Session, schema: Optional[str], table: str, statement: str, a
         return []
 
 
-def jobs_by_table(jobs: Sequence[Row], tables: Sequence[Table]) -> dict[tuple[str, int], str]:
+def jobs_by_table(
+    jobs: Sequence[Row], tables: Sequence[Table], schemas: Collection[str] = ()
+) -> dict[tuple[str, int], str]:
     """(kind of action, table) to the job that does it. A job without a table does all; one that is not plainly one
-    statement is not understood, and nothing is left to it. Pure."""
+    statement is not understood, and nothing is left to it. ``schemas``: those that are called like users of jobs.
+    Pure."""
     found: dict[tuple[str, int], str] = {}
     for job in jobs:
         match = _WORK.match(str(job["command"]).strip().rstrip(";"))
@@ -74,8 +93,10 @@ def jobs_by_table(jobs: Sequence[Row], tables: Sequence[Table]) -> dict[tuple[st
         if verb == "vacuum" and re.search(r"\banaly[sz]e\b", rest, re.IGNORECASE):
             kinds.append("analyze")
         told = f"pg_cron's job {job['jobid']} ({job['schedule']})"
+        # Where a name without a schema is looked up first; nothing is left to a job of which that is in doubt.
+        first = job["username"] if job.get("username") in schemas else "public"
         for table in tables:
-            if _names(rest, table):
+            if _names(rest, table, bare=job.get("path", True) and table.schema == first):
                 found.update({(kind, table.oid): told for kind in kinds})
     return found
 
@@ -85,7 +106,8 @@ _OPTIONS = re.compile(
 )
 
 
-def _names(rest: str, table: Table) -> bool:
+def _names(rest: str, table: Table, *, bare: bool) -> bool:
+    """Whether a statement's ``rest`` names the table, with its schema or, where that is enough (``bare``), without."""
     while True:
         match = _OPTIONS.match(rest)
         if match is None:
@@ -94,5 +116,5 @@ def _names(rest: str, table: Table) -> bool:
             return True
         rest = rest[match.end() :]
     rest = rest.strip()
-    name, qualified = quote(table.name), f"{quote(table.schema)}.{quote(table.name)}"
-    return not rest or any(part.strip() in (name, qualified) for part in rest.split(","))
+    names = [spell(table.schema, table.name), *([quote(table.name)] if bare else [])]
+    return not rest or any(part.strip() in names for part in rest.split(","))

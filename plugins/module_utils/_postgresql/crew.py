@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Callable, Optional, Sequence
 
@@ -42,13 +41,15 @@ def by_table(steps: Sequence[Step]) -> list[list[Step]]:
 
 
 def act_all(sites: Sequence[Site], steps: Sequence[Step]) -> None:
-    """:func:`act` over all sites. Leftovers go first and one by one, because they slow every write."""
+    """:func:`act` over all sites, in the order of the plan: danger, leftovers, the rest."""
     if len(sites) == 1:
         act(sites[0], steps)
         return
+    danger = [step for step in steps if step.need.urgent]
+    drops = [step for step in steps if step.kind == "drop_index"]
+    rest = [step for step in steps if not step.need.urgent and step.kind != "drop_index"]
     try:
-        act(sites[0], [step for step in steps if step.kind == "drop_index"])
-        Crew(sites, by_table([step for step in steps if step.kind != "drop_index"])).work()
+        Crew(sites, [group for part in (danger, drops, rest) for group in by_table(part)]).work()
     except OpsError as error:
         leave(steps, error)
         raise
@@ -57,7 +58,8 @@ def act_all(sites: Sequence[Site], steps: Sequence[Step]) -> None:
 class Crew:
     def __init__(self, sites: Sequence[Site], groups: Sequence[Sequence[Step]]) -> None:
         self._sites = sites
-        self._groups = deque(groups)
+        self._groups = list(groups)
+        self._busy: set[int] = set()
         self._mutex = threading.Lock()
         self._asking = threading.Lock()
         self._error: Optional[BaseException] = None
@@ -83,11 +85,20 @@ class Crew:
             group = self._next()
             if group is None:
                 return
-            act(site, group)
+            try:
+                act(site, group)
+            finally:
+                with self._mutex:
+                    self._busy.discard(group[0].table.oid)
 
     def _next(self) -> Optional[Sequence[Step]]:
+        """The first group on whose table nobody is at work; whoever is there takes what is left of that table."""
         with self._mutex:
-            return self._groups.popleft() if self._groups and self._error is None else None
+            for position, group in enumerate(self._groups if self._error is None else ()):
+                if group[0].table.oid not in self._busy:
+                    self._busy.add(group[0].table.oid)
+                    return self._groups.pop(position)
+        return None
 
     def _ended(self, error: Optional[BaseException]) -> None:
         with self._mutex:

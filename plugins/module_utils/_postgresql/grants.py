@@ -54,7 +54,7 @@ MAINTAIN_SINCE = 170000
 class Held:
     """What the connected role holds, and where it falls short.
 
-    ``tables``: (schema, table, owner, whether only the owner will do) of those in scope that it may not maintain.
+    ``tables``: (schema, table, owner, whether only the owner will do) of those in scope that it may not work on.
     ``privileges``: (schema, table, privileges) that it lacks. ``ledger``: what of it is missing: absent, grants or
     nothing. ``temporary``: the database in which it may not make temporary tables.
     """
@@ -96,11 +96,7 @@ SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELE
 _OWNED = """
 SELECT n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner,
        has_schema_privilege(n.oid, 'USAGE') AS usable, pg_has_role(c.relowner, 'USAGE') AS owned,
-       {maintain} AS maintained,
-       EXISTS (SELECT FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
-                WHERE i.indrelid = c.oid AND NOT i.indisvalid AND x.relname ~ '_cc(new|old)[0-9]*$') AS leftovers,
-       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.reltoastrelid AND NOT i.indisvalid)
-           AND NOT has_schema_privilege('pg_toast', 'USAGE') AS toast
+       {maintain} AS maintained
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.oid = ANY(%s::oid[])
 """
@@ -120,11 +116,8 @@ def read_grants(
     if NEEDS[module]["tables"] and tables:
         maintain = "has_table_privilege(c.oid, 'MAINTAIN')" if session.version >= MAINTAIN_SINCE else "false"
         for row in session.rows(_OWNED.format(maintain=maintain), [list(tables)]):
-            # Dropping an index takes its owner.
-            if not row["owned"] and (row["leftovers"] or not row["maintained"]):
-                lacking.append((row["schema"], row["name"], row["owner"], row["leftovers"]))
-            if row["toast"]:
-                schemas.add("pg_toast")
+            if not row["owned"] and not row["maintained"]:
+                lacking.append((row["schema"], row["name"], row["owner"], False))
             if not row["usable"]:
                 schemas.add(row["schema"])
     wanted = {"privileges": list(NEEDS[module].get("privileges", ())), "tables": list(tables), "owned": list(owned)}

@@ -21,6 +21,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.limits import Limit
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check, CheckType
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import (
+    health_extensions,
     health_growth,
     health_indexes,
     health_integrity,
@@ -54,6 +55,7 @@ THRESHOLDS: Limits = {
     "default_partition_rows": {"warn": 1, "crit": None},
     "disk": {"warn": 0.7, "crit": 0.9},
     "duplicate_indexes": {"warn": 1, "crit": None},
+    "extensions": {"warn": 1, "crit": None},
     # Below nothing: the newest partition has ended.
     "future_partitions": {"warn": 7 * 86400, "crit": 0},
     "idle_in_transaction": {"warn": 300, "crit": 3600},
@@ -94,6 +96,7 @@ PROBES: tuple[tuple[CheckType, Probe], ...] = (
     (types.PARTITIONS, health_growth.partitions),
     (types.CHECKSUMS, health_integrity.checksums),
     (types.COLLATIONS, health_integrity.orders),
+    (types.EXTENSIONS, health_extensions.extensions),
     (types.SETTINGS, health_settings.settings),
     (types.SHARED_BUFFERS, health_settings.sizing),
     (types.SIZE, health_objects.sizes),

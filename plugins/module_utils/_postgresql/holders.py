@@ -1,17 +1,19 @@
 # Copyright (c) 2026, day2.ops maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find: who holds work up: old snapshots that keep dead rows, transactions a rebuild waits for, holders of locks."""
+"""Find: who holds work up: old snapshots that keep dead rows, and transactions that a rebuild waits for."""
 
 from __future__ import annotations
 
-from typing import Optional, Sequence
+from typing import Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.lockers import PREPARED
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Blocker, Holder
 
 # Sessions and prepared transactions of other databases hold nothing here; what a standby reports holds everywhere. A
-# running statement that wrote nothing may have taken its snapshot when it began, whatever its transaction's age.
+# running statement that wrote nothing may have taken its snapshot when it began, whatever its transaction's age. What a
+# slot keeps moves on for as long as it is read: it is as old as its last reader is gone, which servers before 17 hide.
 _HOLDERS = """
 SELECT 'the transaction of ' || coalesce(nullif(application_name, ''), 'a session without a name') || ' (pid ' || pid
        || ')' AS what, greatest(age(backend_xmin), age(backend_xid)) AS xids,
@@ -24,15 +26,16 @@ UNION ALL
 SELECT 'the prepared transaction ' || gid, age(transaction), extract(epoch FROM now() - prepared)::float8
   FROM pg_prepared_xacts WHERE database = current_database()
 UNION ALL
-SELECT 'the replication slot ' || slot_name, age(xmin), CASE WHEN active THEN NULL ELSE 'infinity'::float8 END
-  FROM pg_replication_slots WHERE xmin IS NOT NULL
+SELECT 'the replication slot ' || s.slot_name, age(s.xmin),
+       extract(epoch FROM now() - (to_jsonb(s) ->> 'inactive_since')::timestamptz)::float8
+  FROM pg_replication_slots s WHERE s.xmin IS NOT NULL
 UNION ALL
 SELECT 'the standby ' || coalesce(nullif(application_name, ''), 'without a name') || ' (pid ' || pid || ')',
        age(backend_xmin), NULL
   FROM pg_stat_replication WHERE backend_xmin IS NOT NULL
  ORDER BY 2 DESC LIMIT 10
 """
-_BLOCKERS = """
+_BLOCKERS = f"""
 SELECT a.pid, coalesce(nullif(a.application_name, ''), 'a session without a name') || ' (pid ' || a.pid || ')' AS what,
        extract(epoch FROM now() - a.xact_start)::float8 AS age, a.backend_xmin IS NOT NULL AS everywhere,
        ARRAY(SELECT l.relation::bigint FROM pg_locks l
@@ -44,28 +47,9 @@ SELECT a.pid, coalesce(nullif(a.application_name, ''), 'a session without a name
 UNION ALL
 SELECT NULL, 'the prepared transaction ' || x.gid, extract(epoch FROM now() - x.prepared)::float8, false,
        ARRAY(SELECT l.relation::bigint FROM pg_locks l
-              WHERE l.virtualtransaction = '-1/' || x.transaction::text AND l.locktype = 'relation')
-  FROM pg_prepared_xacts x WHERE x.database = current_database()
+              WHERE l.pid IS NULL AND l.virtualtransaction = x.virtualtransaction AND l.locktype = 'relation')
+  FROM {PREPARED} x WHERE x.database = current_database()
 """
-# An index is given where nobody else may have it.
-_LOCK_HOLDER = """
-SELECT coalesce(nullif(a.application_name, ''), nullif(a.backend_type, 'client backend'), 'a session without a name')
-       || ' (pid ' || l.pid || ')' AS what
-  FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
- WHERE l.locktype = 'relation' AND l.granted AND l.pid <> ALL(%(own)s)
-   AND (l.relation = %(index)s OR l.relation = %(table)s
-        AND l.mode <> ALL(%(harmless)s)) LIMIT 1
-"""
-# Locks on the table that are in nobody's way: of vacuum, analyze and concurrent rebuilds, and of plain ones.
-_HARMLESS = ["AccessShareLock", "RowShareLock", "RowExclusiveLock"]
-_HARMLESS_ALONE = ["AccessShareLock", "RowShareLock", "ShareLock"]
-
-
-def lock_holder(session: Session, own: Sequence[int], table: int, index: Optional[int] = None) -> str:
-    """Who holds a lock that our work has to wait for: on the table, and any at all on an ``index``."""
-    given = {"own": list(own), "table": table, "index": index}
-    rows = session.rows(_LOCK_HOLDER, {**given, "harmless": _HARMLESS if index is None else _HARMLESS_ALONE})
-    return str(rows[0]["what"]) if rows else "a session that is gone now"
 
 
 def read_holders(session: Session, own: Sequence[int]) -> list[Holder]:

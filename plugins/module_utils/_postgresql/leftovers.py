@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, compose
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, Watch, compose
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import is_leftover
 
 DROP_SECONDS = 10.0
@@ -33,12 +33,12 @@ class Leftovers:
             if row["oid"] not in self._before and is_leftover(row["name"])
         ]  # fmt: skip
 
-    def drop(self, worker: Session, names: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Drop them, briefly; what is still there then."""
+    def drop(self, worker: Session, names: list[tuple[str, str]], watch: Watch) -> list[tuple[str, str]]:
+        """Drop them, briefly, and for as long as ``watch`` lets it; what is still there then."""
         for schema, name in names:
             try:
                 statement = compose("DROP INDEX CONCURRENTLY IF EXISTS {index}", index=(schema, name))
-                worker.run(statement, timeout=DROP_SECONDS, settings={"lock_timeout": "0"})
+                worker.run(statement, timeout=DROP_SECONDS, settings={"lock_timeout": "0"}, watch=watch)
             except OpsError:
                 break
         return self.found(final=True)

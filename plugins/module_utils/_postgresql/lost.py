@@ -50,7 +50,7 @@ def recount(
     schema = probe_schema(session, "pgstattuple_approx")
     left = probe_bytes if schema is not None else 0
     for table in sorted(told.values(), key=lambda table: (table.useful_bytes or 0.0) - table.bytes):
-        if schema is not None and table.bytes + table.toast_bytes <= left:
+        if schema is not None and table.bytes + table.toast_bytes <= left and not table.locked:
             left -= table.bytes + table.toast_bytes
             told[table.oid] = _counted(session, schema, table)
     return [told.get(table.oid, table) for table in tables]

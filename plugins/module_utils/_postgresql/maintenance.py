@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, Mapping, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core import records
 from ansible_collections.day2.ops.plugins.module_utils._core.argspec import ArgumentSpec
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Result, Run
-from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import settle
+from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import settle, unlisted
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import (
     holders,
+    lockers,
     lost,
     plan,
     preflight,
@@ -191,7 +193,7 @@ def _maintain(run: Run, policy: Policy, found: Found, stack: contextlib.ExitStac
     if run.check_mode:
         state = plan.obstructed(state, {kind: holder for kind in OPERATIONS if (holder := locks.exclude(kind))})
     found.state = plan.assume(replace(state, rates=found.rates), run.params["assume_actions"])
-    found.steps = plan.plan(found.state, policy, run.deadline.left())
+    found.steps = plan.plan(found.state, policy, run.deadline.left(), partial(unlisted, run))
     settle(run, [step.action for step in found.steps])
     locks.slot([step.action for step in found.steps if step.kind in HEAVY])
     if run.check_mode or not any(step.action["status"] == "planned" for step in found.steps):
@@ -199,6 +201,7 @@ def _maintain(run: Run, policy: Policy, found: Found, stack: contextlib.ExitStac
     same = preflight.same_server(run, server, fresh=preflight.IDENTITY_SECONDS)
     workers = max(1, min(policy.jobs, len(by_table([step for step in found.steps if step.planned]))))
     sites = []
+    patience: dict[str, float] = {}
     for number in range(workers):
         if number:  # a session answers one question at a time
             control = stack.enter_context(contextlib.closing(connect(run, "watch")))
@@ -206,7 +209,8 @@ def _maintain(run: Run, policy: Policy, found: Found, stack: contextlib.ExitStac
         worker = stack.enter_context(contextlib.closing(connect(run, "work", act=True)))
         worker.control = control
         costs = cost_settings(worker, policy, workers)
-        sites.append(Site(run, policy, worker, control, locks, brake, same, found.rates, costs))
+        site = Site(run, policy, worker, control, locks, brake, same, found.rates, costs, patience=patience)
+        sites.append(site)
     act_all(sites, found.steps)
 
 
@@ -235,6 +239,7 @@ def find(
     tables = read.with_index_bytes(tables, indexes)
     if "reindex" in policy.operations:
         indexes = read.measure(session, tables, indexes, thresholds.smallest_index(policy), probe, best)
+    locked = any(one.locked for one in tables) or any(one.locked for one in indexes)
     return State(
         version=session.version,
         role=run.params["login_user"],
@@ -242,6 +247,7 @@ def find(
         indexes=tuple(indexes),
         holders=tuple(holders.read_holders(session, own)),
         blockers=tuple(holders.read_blockers(session, own, policy.max_transaction_age)),
+        lockers=lockers.read_lockers(session, own) if locked else {},
         disk_free=disk_free,
         history=history,
         care=read_care(session, locks, run.params["login_db"], own, tables),

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Holder, Index, Policy, Table
@@ -13,18 +13,23 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import 
 
 LOST = "the server's statistics of it were lost, so its dead and changed rows are unknown"
 CARE = 0.1
+# What freezing has to gain to be worth its while: this share of the age or, in danger, of the room that is left.
+GAIN = 0.1
+ROOM = 1 << 31
 TOAST = "this user may not rebuild the index of a TOAST table"
 ASKED = "nothing calls for it; it was asked for (scope: all)"
 
 
 @dataclass(frozen=True)
 class Need:
-    """``reason`` is empty when nothing is due. ``held`` names who makes the work useless now."""
+    """``reason`` is empty when nothing is due. ``held`` is who makes the work useless now, ``short`` who lets it do
+    less than it could."""
 
     reason: str = ""
     freeze: bool = False
     urgent: bool = False
-    held: str = ""
+    held: Optional[Holder] = None
+    short: Optional[Holder] = None
     analyze: bool = False
     bloat: Optional[float] = None
     useful: Optional[float] = None
@@ -90,25 +95,31 @@ def _by_size(table: Table, policy: Policy) -> Need:
 
 
 def _freeze(table: Table, policy: Policy, holders: Sequence[Holder]) -> Need:
-    urgent = table.xid_age >= policy.wraparound_age
-    if table.xid_age >= policy.freeze_age:
-        limit = policy.wraparound_age if urgent else policy.freeze_age
-        reason = f"its oldest transaction id is {amount(table.xid_age)} back (threshold {amount(limit)})"
-        held = next((one.what for one in holders if one.xids >= policy.freeze_age), "")
-    else:
-        reason = f"its oldest multixact is {amount(table.mxid_age)} back (threshold {amount(policy.freeze_mxid_age)})"
-        held = ""
-    return Need(reason, freeze=True, urgent=urgent and not held, held=held)
+    """For transaction ids or for multixacts, whichever are nearer to their wraparound."""
+    xid = (table.xid_age, policy.freeze_age, "transaction id")
+    multixact = (table.mxid_age, policy.freeze_mxid_age, "multixact")
+    age, limit, what = max((one for one in (xid, multixact) if one[0] >= one[1]), key=lambda one: one[0])
+    urgent = age >= policy.wraparound_age
+    reason = f"its oldest {what} is {amount(age)} back (threshold {amount(policy.wraparound_age if urgent else limit)})"
+    need = Need(reason, freeze=True, urgent=urgent)
+    holder = max(holders, key=lambda one: one.xids, default=None)
+    if holder is None or holder.xids < policy.freeze_age or table.mxid_age >= policy.freeze_mxid_age:
+        return need
+    # No table gets younger than what somebody may still see.
+    if table.xid_age - holder.xids < GAIN * min(table.xid_age, ROOM - table.xid_age):
+        return replace(need, urgent=False, held=holder)
+    so_far = f"it gets no further than {amount(holder.xids)} while {holder.what} is open"
+    return replace(need, reason=f"{reason}; {so_far}", short=holder)
 
 
-def holder_since_vacuum(table: Table, holders: Sequence[Holder]) -> str:
+def holder_since_vacuum(table: Table, holders: Sequence[Holder]) -> Optional[Holder]:
     """Who keeps every dead row of the table: whoever was there before its last vacuum, and still is.
 
     What was dead before that holder came, that vacuum has removed; what died since, the holder may still see.
     """
     if table.vacuumed is None:
-        return ""
-    return next((one.what for one in holders if one.age is not None and one.age > table.vacuumed), "")
+        return None
+    return next((one for one in holders if one.age is not None and one.age > table.vacuumed), None)
 
 
 def analyze(table: Table, policy: Policy, leaves: Sequence[Table]) -> Need:

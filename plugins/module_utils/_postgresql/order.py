@@ -48,6 +48,16 @@ class Step:
     def seconds(self) -> float:
         return float(self.action["predicted"].get("seconds") or 0.0)
 
+    @property
+    def needed(self) -> float:
+        """Seconds of a window: those to clean up, too."""
+        return self.seconds + self.reserve
+
+    def told(self, seconds: float) -> str:
+        """How long a window it needs, for people."""
+        kept = f" and {duration(self.reserve)} to clean up" if self.reserve else ""
+        return f"needs about {duration(seconds)}{kept}"
+
     def seconds_at(self, rates: Mapping[str, float]) -> float:
         """What it takes by rates that were learnt after it was planned."""
         predicted_by = self.action["predicted"].get("rate")
@@ -95,10 +105,10 @@ def set_apart(steps: Iterable[Step], policy: Policy) -> None:
     for step in steps:
         if longest is None or not step.planned or step.need.urgent:
             continue
-        if step.seconds + step.reserve > longest:
+        if step.needed > longest:
             step.oversize = True
-            needs = f"it needs about {duration(step.seconds)}, and no window is longer than {duration(longest)}"
-            records.skip(step.action, needs)
+            why = f"it {step.told(step.seconds)}, and no window is longer than {duration(longest)}"
+            records.skip(step.action, why)
 
 
 def fit(steps: Iterable[Step], left: Optional[float], rates: Optional[Mapping[str, float]] = None) -> Optional[float]:
@@ -111,9 +121,7 @@ def fit(steps: Iterable[Step], left: Optional[float], rates: Optional[Mapping[st
             continue
         seconds = step.seconds_at(rates or {})
         if seconds + step.reserve > left:
-            kept = f" and {duration(step.reserve)} to clean up" if step.reserve else ""
-            needed = f"it needs about {duration(seconds)}{kept}, {duration(max(left, 0))} are left"
-            records.defer(step.action, needed)
+            records.defer(step.action, f"it {step.told(seconds)}, {duration(max(left, 0))} are left")
         else:
             left -= seconds
     return left

@@ -8,23 +8,28 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Callable, Mapping, Optional, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils._core import records
+from ansible_collections.day2.ops.plugins.module_utils._core.records import Action
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import costs, needs, types
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import is_leftover, quote, spell
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.hindrances import (
+    behind_holder,
+    behind_lock,
+    granting,
+    hold_back,
+    leave_to_others,
+)
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import is_leftover, spell
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.needs import Need
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import (
     Step,
     fit,
     fit_all,
     in_order,
-    leave_at_work,
     set_apart,
 )
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Index, Policy, State, Table
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.thresholds import policy_for
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import duration, size
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.thresholds import policies_of
 
 # From 14.4 on: before, concurrent builds could corrupt what they built.
 BROKEN_CONCURRENTLY = range(140000, 140004)
@@ -34,14 +39,16 @@ LOCKS = (
 )
 
 
-def plan(state: State, policy: Policy, left: Optional[float]) -> list[Step]:
+def plan(
+    state: State, policy: Policy, left: Optional[float], unlisted: Callable[[Action], bool] = lambda _action: False
+) -> list[Step]:
     """The steps in the order in which they run; those that cannot run now are in it too, and say why.
 
-    First leftovers go, because they slow every write; then tables that near the wraparound; then what earlier runs had
-    to leave; then the worst table. A table's rebuilds come before its vacuum, which then has less to read.
+    First tables that near the wraparound are vacuumed; then leftovers go, because they slow every write; then comes
+    what earlier runs had to leave; then the worst table. A table's rebuilds come before its vacuum, which then has less
+    to read. What is ``unlisted`` takes no time from the rest.
     """
-    by_oid = {table.oid: table for table in state.tables}
-    policies = {table.oid: policy_for(policy, table, by_oid.get(table.root or 0)) for table in state.tables}
+    policies = policies_of(policy, state.tables)
     leaves = leaves_of(state.tables)
     covered = _covered_by_parents(state.tables, policies, leaves)
     indexes: dict[int, list[Index]] = {}
@@ -58,11 +65,11 @@ def plan(state: State, policy: Policy, left: Optional[float]) -> list[Step]:
         set_apart(steps, policy)
         if steps:
             groups.append(steps)
-    left = fit(drops, left)
+    left = fit([step for step in drops if not unlisted(step.action)], left)
     ordered = in_order(groups, state.history, policy.jobs)
-    fit_all(ordered, left, policy.jobs)
-    ordered = [drops, *ordered]
-    return [step for group in ordered for step in group]
+    fit_all([[step for step in group if not unlisted(step.action)] for group in ordered], left, policy.jobs)
+    steps = [step for group in ordered for step in group]
+    return [*(step for step in steps if step.need.urgent), *drops, *(step for step in steps if not step.need.urgent)]
 
 
 def leaves_of(tables: Sequence[Table]) -> dict[int, list[Table]]:
@@ -151,31 +158,20 @@ def _table_steps(table: Table, state: State, policy: Policy, leaves: Sequence[Ta
             "freeze": vacuum.freeze,
         }
         action = types.VACUUM.plan(subject, reason, predicted=predicted, before=before)
-        if vacuum.held:
-            action["predicted"]["held_by"] = vacuum.held
-        if vacuum.held and policy.holders == "skip":
-            records.defer(action, f"nothing can be removed while {vacuum.held} is open")
-        step = Step(action, table, need=replace(vacuum, analyze=both), held_by=vacuum.held, policy=policy)
-        _leave_to_others(step, state)
+        step = Step(action, table, need=replace(vacuum, analyze=both), policy=policy)
+        behind_holder(step, policy)
+        behind_lock(step, state, policy)
+        leave_to_others(step, state)
         steps.append(step)
         if both:
             return steps
     if stats.reason:
         predicted = {"seconds": round(costs.analyze_seconds(table, state), 1), "rate": state.rates["analyze"]}
         step = Step(types.ANALYZE.plan(subject, stats.reason, predicted=predicted, before=before), table)
-        _leave_to_others(step, state)
+        behind_lock(step, state, policy)
+        leave_to_others(step, state)
         steps.append(step)
     return steps
-
-
-def _leave_to_others(step: Step, state: State) -> None:
-    """What somebody else does already is not done twice. Danger is nobody else's business."""
-    if not step.planned or step.need.urgent:
-        return
-    leave_at_work(step, state.care.at_work)
-    job = state.care.jobs.get((step.kind, step.table.oid))
-    if job and step.planned and not step.need.freeze and (step.index is None or step.index.valid):
-        records.skip(step.action, f"{job} takes care of it")
 
 
 def _index_steps(index: Index, table: Table, state: State, policy: Policy) -> list[Step]:
@@ -214,8 +210,8 @@ def _index_steps(index: Index, table: Table, state: State, policy: Policy) -> li
     if step.kind == "reindex":
         step.reserve = 0.0 if exclusive else policy.cleanup_reserve
         step.remedy = _remedy(step, index, state, policy)
-    _hold_back(step, index, table, state, policy)
-    _leave_to_others(step, state)
+    hold_back(step, index, state, policy)
+    leave_to_others(step, state)
     return [step]
 
 
@@ -233,32 +229,4 @@ def _remedy(step: Step, index: Index, state: State, policy: Policy) -> str:
     if step.exclusive and not policy.allow_exclusive_lock:
         update = "" if index.exclusion else "update first, or "
         return f"{update}set allow_exclusive_lock to rebuild it behind a lock"
-    role, owner = quote(state.role), quote(step.table.owner)
-    grants = {"schema": f"GRANT USAGE ON SCHEMA pg_toast TO {role};", "owner": f"GRANT {owner} TO {role};"}
-    lacking = [grants[what] for what in index.lacking.split(",") if what]
-    return f"let an administrator run: {' '.join(lacking)}" if lacking else ""
-
-
-def _hold_back(step: Step, index: Index, table: Table, state: State, policy: Policy) -> None:
-    """What stands against touching an index now."""
-    action = step.action
-    if index.builder is not None:
-        records.skip(action, f"the session with pid {index.builder} is building it now")
-        return
-    if step.remedy:
-        records.skip(action, f"{step.exclusive or needs.TOAST}; {step.remedy}")
-        return
-    if step.kind in state.obstacles:
-        records.defer(action, state.obstacles[step.kind])
-        return
-    for blocker in state.blockers:
-        # The plain form waits for locks only.
-        if (not blocker.tables and not step.exclusive) or blocker.tables & {step.relation, index.oid}:
-            step.held_by = blocker.what
-            if policy.holders == "skip":
-                records.defer(action, f"it would wait for {blocker.what}, open for {duration(blocker.age)}")
-                return
-            break
-    room = costs.copy_bytes(index)
-    if step.kind == "reindex" and state.disk_free is not None and state.disk_free < room:
-        records.defer(action, f"a copy needs {size(room)} of disk, {size(state.disk_free)} are free")
+    return granting(step, state, index.lacking.split(","))

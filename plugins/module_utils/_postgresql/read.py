@@ -20,11 +20,26 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.grants import
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Index, Table
 
-_TABLES = """
+# Asking for a size takes a lock, and waits for whoever keeps everybody out: of what is locked so the catalog tells it.
+# What is locked between the look and the question makes it fail soon, and the next look sees that.
+_LOCKED = """
+WITH locked AS MATERIALIZED (
+    SELECT array_agg(DISTINCT l.relation) AS oids, set_config('lock_timeout', '2s', true) AS soon,
+           current_setting('block_size')::bigint AS page
+      FROM pg_locks l
+     WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
+       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))"""
+_TABLES = (
+    _LOCKED
+    + """
 SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner,
        c.relkind::text AS kind, CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid::bigint END AS root,
-       CASE c.relkind WHEN 'p' THEN 0 ELSE coalesce(pg_relation_size(c.oid), 0) END AS bytes,
-       coalesce(pg_relation_size(t.oid), 0) AS toast_bytes, t.oid::bigint AS toast,
+       coalesce(CASE WHEN c.relkind = 'p' THEN 0
+                     WHEN %(unsized)s OR c.oid = ANY(locked.oids) THEN c.relpages * locked.page
+                     ELSE pg_relation_size(c.oid) END, 0) AS bytes,
+       coalesce(CASE WHEN %(unsized)s OR t.oid = ANY(locked.oids) THEN t.relpages * locked.page
+                     ELSE pg_relation_size(t.oid) END, 0) AS toast_bytes, t.oid::bigint AS toast,
+       coalesce(c.oid = ANY(locked.oids) OR t.oid = ANY(locked.oids), false) AS locked,
        c.relpages AS pages, c.relallvisible AS visible_pages, c.reltuples::float8 AS rows,
        pg_stat_get_live_tuples(c.oid) AS live, pg_stat_get_dead_tuples(c.oid) AS dead,
        coalesce(pg_stat_get_live_tuples(t.oid), 0) AS toast_live,
@@ -40,7 +55,8 @@ SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.
             ELSE greatest(age(c.relfrozenxid), coalesce(age(t.relfrozenxid), 0)) END AS xid_age,
        CASE c.relkind WHEN 'p' THEN 0
             ELSE greatest(mxid_age(c.relminmxid), coalesce(mxid_age(t.relminmxid), 0)) END AS mxid_age
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
+  FROM locked CROSS JOIN pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
  WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
    AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
    AND (n.nspname <> 'day2' OR %(schemas)s::text[] IS NOT NULL)
@@ -50,23 +66,31 @@ SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.
    AND (%(schemas)s::text[] IS NULL OR n.nspname = ANY(%(schemas)s::text[]))
  ORDER BY 2, 3
 """
-_INDEXES = """
+)
+_INDEXES = (
+    _LOCKED
+    + """
 SELECT i.indexrelid::bigint AS oid, n.nspname AS schema, c.relname AS name,
        coalesce(p.oid, i.indrelid)::bigint AS table,
        p.oid IS NOT NULL AS toast, a.amname AS method, i.indisvalid AS valid, i.indisexclusion AS exclusion,
        i.indpred IS NOT NULL AS partial,
-       coalesce(pg_relation_size(c.oid), 0) AS bytes, c.reltuples::float8 AS rows,
+       coalesce(CASE WHEN %(unsized)s OR c.oid = ANY(locked.oids) THEN c.relpages * locked.page
+                     ELSE pg_relation_size(c.oid) END, 0) AS bytes, c.reltuples::float8 AS rows,
+       coalesce(c.oid = ANY(locked.oids) OR i.indrelid = ANY(locked.oids), false) AS locked,
+       i.indisvalid OR pg_has_role(c.relowner, 'USAGE') AS owned,
        CASE WHEN c.reloptions IS NULL THEN 90  -- looking into nothing costs as much as into something
             ELSE coalesce((SELECT option_value::int FROM pg_options_to_table(c.reloptions)
                             WHERE option_name = 'fillfactor'), 90) END AS fillfactor,
        concat_ws(',', CASE WHEN p.oid IS NOT NULL AND NOT has_schema_privilege(n.oid, 'USAGE') THEN 'schema' END,
                       CASE WHEN p.oid IS NOT NULL AND NOT {permitted} THEN 'owner' END) AS lacking
-  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_am a ON a.oid = c.relam LEFT JOIN pg_class p ON p.reltoastrelid = i.indrelid
+  FROM locked CROSS JOIN pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_am a ON a.oid = c.relam
+  LEFT JOIN pg_class p ON p.reltoastrelid = i.indrelid
  WHERE c.relkind = 'i' AND coalesce(p.oid, i.indrelid) = ANY(%(tables)s::oid[])
    AND (p.oid IS NULL OR NOT i.indisvalid OR i.indrelid = ANY(%(toasts)s::oid[]))
  ORDER BY 2, 3
 """
+)
 # A live build shows itself; a rebuild also keeps its copies locked between its transactions.
 _BUILDERS = """
 SELECT index_relid::bigint AS oid, pid FROM pg_stat_progress_create_index WHERE index_relid <> 0
@@ -97,6 +121,8 @@ SELECT n.nspname AS schema FROM pg_extension e JOIN pg_namespace n ON n.oid = e.
 """
 # Of TOAST tables the server keeps no statistics; their keys are always these.
 _TOAST_WIDTHS: Row = {"keys": 2, "known": 2, "width": 8.0, "widest": 4, "nulls": False, "exact": True}
+# How often sizes are asked for before those of the catalog have to do.
+SIZE_TRIES = 2
 # How a table's rows are known once they were counted.
 COUNTED = "pgstattuple_approx"
 # The row types of the probes: regclass is 2205.
@@ -116,7 +142,18 @@ def read_tables(
         "oids": list(oids) if oids is not None else None,
         "members": members or oids is not None,
     }
-    return [Table(**row, lost=_lost(row)) for row in session.rows(_TABLES, given)]
+    return [Table(**row, lost=_lost(row)) for row in _sized(session, _TABLES, given)]
+
+
+def _sized(session: Session, statement: str, given: Row) -> list[Row]:
+    """Rows with sizes; those of the catalog for all of them where others lock one thing after the other."""
+    for _try in range(SIZE_TRIES):
+        try:
+            return session.rows(statement, {**given, "unsized": False})
+        except trouble.SqlError as error:
+            if error.sqlstate != trouble.LOCK_NOT_AVAILABLE:
+                raise
+    return session.rows(statement, {**given, "unsized": True})
 
 
 def _lost(row: Row) -> bool:
@@ -153,7 +190,7 @@ def read_indexes(session: Session, tables: Sequence[Table]) -> list[Index]:
     owned, maintained = "pg_has_role(c.relowner, 'USAGE')", "has_table_privilege(i.indrelid, 'MAINTAIN')"
     statement = _INDEXES.format(permitted=maintained if session.version >= MAINTAIN_SINCE else owned)
     given = {"tables": [one.oid for one in tables], "toasts": [one.toast for one in tables if one.toast_bytes]}
-    indexes = [Index(**row) for row in session.rows(statement, given)]
+    indexes = [Index(**row) for row in _sized(session, statement, given)]
     invalid = [index.oid for index in indexes if not index.valid]
     if not invalid:
         return indexes
@@ -203,7 +240,7 @@ def measure(
     left = probe_bytes if schema is not None else 0
     trees = [told[one.oid] for one in fit]
     for one in sorted(trees, key=lambda one: (one.useful_bytes or one.bytes) - one.bytes):
-        if one.bytes <= left and schema is not None:
+        if one.bytes <= left and schema is not None and not one.locked:
             left -= one.bytes
             told[one.oid] = _probed(session, schema, one)
     return [told.get(one.oid, one) for one in indexes]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core import records
@@ -77,7 +78,9 @@ def _clean(site: Site, step: Step, debris: Leftovers, error: OpsError) -> None:
     try:
         names = debris.found(final=True)
         if names and isinstance(error, (Deferred, trouble.SqlError)):
-            names = debris.drop(site.worker, names)
+            # Whatever else the brake says: room is made here. But nobody may queue behind that.
+            watch = partial(site.brake.watch, site.worker.pid, only=("held_up",))
+            names = debris.drop(site.worker, names, watch)
     except OpsError:
         names = [(step.index.schema, f"{step.index.name}_ccnew")] if step.index else []
     if names:
@@ -88,8 +91,10 @@ def drop_index(site: Site, step: Step) -> None:
     index = _index(step)
     began = time.monotonic()
     statement = compose("DROP INDEX CONCURRENTLY {index}", index=(index.schema, index.name))
-    # A drop that was ended half-way is simply tried again.
-    patient(site, step, statement, "", lambda: True, 0.0)
+    # Who is waited for longer counts as a holder. A drop that was ended half-way is simply tried again.
+    policy = site.policy
+    most = {"skip": policy.max_transaction_age, "wait": policy.holders_wait}.get(policy.holders)
+    patient(site, step, statement, "", lambda: True, 0.0, most)
     after = {"seconds": seconds_since(began), "bytes": 0, "bytes_reclaimed": index.bytes}
     records.finish(step.action, types.DROP_INDEX.measured(after))
 

@@ -10,23 +10,19 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Mapping, Optional
 
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import Deferred, OpsError
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import Deferred, Expired, OpsError
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
-from ansible_collections.day2.ops.plugins.module_utils._postgresql import holders, trouble
+from ansible_collections.day2.ops.plugins.module_utils._postgresql import holders, lockers, trouble
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import Brake
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.dial import application_name
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.progress import Progress
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Policy
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import duration
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Blocker, Policy
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import duration, so_far
 
 LOCK_TRIES = 3
-_WAITS = """
-SELECT coalesce(max(extract(epoch FROM clock_timestamp() - waitstart)), 0)::float8 AS seconds
-  FROM pg_locks WHERE pid = %s AND NOT granted AND locktype = 'relation'
-"""
 
 
 class Locked(Deferred):
@@ -52,6 +48,8 @@ class Site:
     costs: Mapping[str, str] = field(default_factory=dict)
     look: Callable[[], None] = lambda: None
     alone: bool = True
+    # Until when, in monotonic time, who is waited for: by all that he keeps from being done, together.
+    patience: dict[str, float] = field(default_factory=dict)
 
     @property
     def own(self) -> list[int]:
@@ -106,32 +104,54 @@ def limited(site: Site, step: Step, statement: Any, view: str) -> list[str]:
 
 
 def patient(
-    site: Site, step: Step, statement: Any, view: str, untouched: Callable[[], bool], reserve: float
+    site: Site,
+    step: Step,
+    statement: Any,
+    view: str,
+    untouched: Callable[[], bool],
+    reserve: float,
+    most: Optional[float] = None,
 ) -> list[str]:
     """Run a concurrent form, which waits for others between its phases: that holds up nobody, and may take its time.
 
     The server's lock_timeout would end those waits too, so it is off; instead ``control`` looks whether our process
     waits for a table or an index, and cancels it. It is tried again while the statement has left nothing
-    (``untouched``). ``reserve``: seconds before the deadline at which it ends.
+    (``untouched``). ``reserve``: seconds before the deadline at which it ends. ``most``: seconds for which anybody is
+    waited for, by all that he keeps from being done together. Who was waited for in vain is told.
     """
 
     def once() -> list[str]:
         left = site.run.deadline.left()
         look, looked = site.watch(step, view), time.monotonic()
+        blocker: Optional[Blocker] = None
 
         def watch() -> None:
-            nonlocal looked
+            nonlocal looked, blocker
             look()
             if time.monotonic() - looked < site.policy.lock_timeout / 4:
                 return
             looked = time.monotonic()
-            if site.control.rows(_WAITS, [site.worker.pid])[0]["seconds"] >= site.policy.lock_timeout:
+            queued, blocker = lockers.waited_for(site.control, site.worker.pid)
+            if queued >= site.policy.lock_timeout:
                 raise Locked("")
+            if most is not None and blocker is not None:
+                until = site.patience.setdefault(blocker.what, looked + most)
+                if looked >= until:
+                    raise Deferred(f"it waited {duration(most)} for {open_since(blocker)}")
 
         timeout = None if left is None else left - reserve
-        return site.worker.run(statement, timeout=timeout, settings=site.settings(step, 0), watch=watch)
+        try:
+            return site.worker.run(statement, timeout=timeout, settings=site.settings(step, 0), watch=watch)
+        except Expired as error:
+            if blocker is None:
+                raise
+            raise Expired(f"{sentence(error)}, and it waited for {open_since(blocker)}") from error
 
     return _tries(site, step, once, untouched)
+
+
+def open_since(blocker: Blocker) -> str:
+    return f"{blocker.what}, open for {duration(blocker.age)}"
 
 
 def _tries(
@@ -149,16 +169,19 @@ def _tries(
         site.run.live.sleep(random.uniform(0.5, 1.5) * attempt)
     tries = f"{tried} tries of {site.policy.lock_timeout:g} s" if tried > 1 else f"{site.policy.lock_timeout:g} s"
     index = step.index.oid if step.exclusive and step.index else None
-    holder = holders.lock_holder(site.control, site.own, step.relation, index)
-    raise Deferred(f"{holder} kept it locked through {tries}")
+    holder, age = lockers.lock_holder(site.control, site.own, step.relation, index)
+    raise Deferred(f"{holder} kept it locked through {tries}" + (f"; it is open{so_far(age)}" if age else ""))
 
 
 def await_holders(site: Site, step: Step) -> None:
-    """With ``holders: wait``, until whoever makes this work useless is gone; :class:`Deferred` when it stays."""
+    """With ``holders: wait``, until whoever makes this work useless is gone; :class:`Deferred` when it stays.
+
+    What waited in vain is not waited for again by each action that follows.
+    """
     if site.policy.holders != "wait" or not step.held_by:
         return
-    until = time.monotonic() + site.policy.holders_wait
     while _there(site, step):
+        until = site.patience.setdefault(step.held_by, time.monotonic() + site.policy.holders_wait)
         site.run.deadline.check()
         site.look()
         if time.monotonic() >= until:
@@ -168,10 +191,10 @@ def await_holders(site: Site, step: Step) -> None:
 
 
 def _there(site: Site, step: Step) -> bool:
-    if step.kind == "vacuum":
-        return step.held_by in {one.what for one in holders.read_holders(site.control, site.own)}
-    blockers = holders.read_blockers(site.control, site.own, site.policy.max_transaction_age)
-    return step.held_by in {one.what for one in blockers}
+    there = {one.what for one in lockers.read_lockers(site.control, site.own).values()}
+    there |= {one.what for one in holders.read_holders(site.control, site.own)}
+    there |= {one.what for one in holders.read_blockers(site.control, site.own, site.policy.max_transaction_age)}
+    return step.held_by in there
 
 
 def quoted(warnings: list[str]) -> str:

@@ -43,6 +43,8 @@ class Table:
     confidence: str = "high"
     # The server's statistics know nothing of it (a crash, a failover, a copy, a reset): dead rows are unknown.
     lost: bool = False
+    # Somebody keeps everybody out: bytes are those of its last vacuum.
+    locked: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ class Index:
     builder: Optional[int] = None
     # What this user lacks to rebuild the index of a TOAST table: schema, owner, or both.
     lacking: str = ""
+    # Whether this user may drop it.
+    owned: bool = True
+    locked: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,8 @@ class State:
     indexes: tuple[Index, ...] = ()
     holders: tuple[Holder, ...] = ()
     blockers: tuple[Blocker, ...] = ()
+    # Who keeps everybody out of a table or an index, by its oid.
+    lockers: Mapping[int, Blocker] = field(default_factory=dict)
     # Bytes per second, learnt; see RATES.
     rates: Mapping[str, float] = field(default_factory=dict)
     disk_free: Optional[float] = None

@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
-from typing import Optional, Sequence
+from collections import Counter
+from typing import Optional, Sequence, Union
 
 from ansible_collections.day2.ops.plugins.module_utils._core import records
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import needs, types
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Policy, State
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Index, Policy, State, Table
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.thresholds import policies_of
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, duration, percent, size
 
 # So often in a row may an action be left before somebody should know.
@@ -45,13 +47,11 @@ def _nothing(state: State, policy: Policy) -> list[str]:
         worst_index = max(told, key=lambda index: needs.index_bloat(index, None) or 0.0)
         bloat = needs.index_bloat(worst_index, None) or 0.0
         parts.append(f"most index bloat {percent(bloat)} ({spell(worst_index.schema, worst_index.name)})")
-    small = sum(1 for index in state.indexes if index.valid and index.bytes < policy.index_min_bytes)
-    if small:
-        parts.append(f"{count(small, 'index')} below {size(policy.index_min_bytes)}")
-    untold = sum(
-        1 for index in state.indexes
-        if index.valid and index.bytes >= policy.index_min_bytes and index.useful_bytes is None
-    )  # fmt: skip
+    policies = policies_of(policy, state.tables)
+    valid = [(index, policies.get(index.table, policy).index_min_bytes) for index in state.indexes if index.valid]
+    small = Counter(least for index, least in valid if index.bytes < least)
+    parts += [f"{count(number, 'index')} below {size(least)}" for least, number in sorted(small.items())]
+    untold = sum(1 for index, least in valid if index.bytes >= least and index.useful_bytes is None)
     if untold:
         parts.append(f"{count(untold, 'index')} not to be told without pgstattuple")
     return parts
@@ -59,7 +59,7 @@ def _nothing(state: State, policy: Policy) -> list[str]:
 
 def warnings(state: State, policy: Policy, steps: Sequence[Step]) -> list[Check]:
     """What needs a person: actions that no window is long enough for, and those that are left again and again."""
-    found = [*_care(state), *_holders(policy, steps), *_bloated(steps)]
+    found = [*_care(state), *_locked(state), *_holders(policy, steps), *_bloated(steps)]
     for step in steps:
         subject = str(step.action["subject"])
         if step.oversize and policy.max_window is not None:
@@ -99,17 +99,44 @@ def _care(state: State) -> list[Check]:
 def _holders(policy: Policy, steps: Sequence[Step]) -> list[Check]:
     """Who makes work useless, or would keep it waiting."""
     held: dict[str, list[str]] = {}
+    less: dict[str, list[str]] = {}
     for step in steps:
         if step.held_by:
             held.setdefault(step.held_by, []).append(step.key)
+        elif step.need.short:
+            less.setdefault(step.need.short.what, []).append(step.key)
     what = {"skip": "it is left", "wait": "it waits", "report": "it is done all the same"}[policy.holders]
     advice = "End it, or let its owner end it: a forgotten transaction, a slot nobody reads, a prepared transaction."
     return [
         types.HOLDERS(
             holder, len(keys), warn=1, advice=advice, actions=", ".join(keys[:20]), policy=policy.holders,
-            summary=f"{count(len(keys), 'action')} cannot do what it should while {holder} is open; {what}.",
+            summary=f"{count(len(keys), 'action')} cannot do what it should while {holder} is open; {then}.",
         )
-        for holder, keys in held.items()
+        for holder, keys, then in (
+            *((holder, keys, what) for holder, keys in held.items()),
+            *((holder, keys, "it does as much as it can") for holder, keys in less.items() if holder not in held),
+        )
+    ]  # fmt: skip
+
+
+def _locked(state: State) -> list[Check]:
+    """Who keeps everybody out of a table, whether or not anything is due there."""
+    found: dict[str, list[str]] = {}
+    ages: dict[str, float] = {}
+    things: list[Union[Table, Index]] = [*state.tables, *state.indexes]
+    for thing in things:
+        locker = state.lockers.get(thing.oid)
+        if locker is not None:
+            found.setdefault(locker.what, []).append(spell(thing.schema, thing.name))
+            ages[locker.what] = locker.age
+    advice = "Look whether it is still at work; what is due there is left or waited for, as option holders says."
+    return [
+        types.LOCKED(
+            what, len(names), warn=1, advice=advice, relations=", ".join(names[:20]), seconds=round(ages[what], 1),
+            summary=f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}: nobody can even "
+            f"read it because of {what}, open for {duration(ages[what])}; its size is that of its last vacuum.",
+        )
+        for what, names in found.items()
     ]  # fmt: skip
 
 
@@ -134,9 +161,7 @@ def _bloated(steps: Sequence[Step]) -> list[Check]:
 
 
 def _oversize(step: Step, subject: str, longest: float) -> Check:
-    text = (
-        f"{step.kind} of {subject} needs about {duration(step.seconds)}; no window is longer than {duration(longest)}."
-    )
+    text = f"{step.kind} of {subject} {step.told(step.seconds)}; no window is longer than {duration(longest)}."
     choices = "a longer window once (ops_override_reason and ops_override_duration); by hand, at a quiet time; "
     choices += "partitions, so that each part fits"
     own: Optional[str] = {"reindex": "index_bloat_ratio", "vacuum": "vacuum_dead_ratio"}.get(step.kind)
@@ -145,5 +170,5 @@ def _oversize(step: Step, subject: str, longest: float) -> Check:
     if step.need.freeze:
         choices += "; wait until it nears the wraparound: then it runs past the window's end"
     return types.OVERSIZE(
-        subject, step.seconds, crit=longest, summary=text, advice=f"Choose: {choices}.", action=step.kind
+        subject, step.needed, crit=longest, summary=text, advice=f"Choose: {choices}.", action=step.kind
     )

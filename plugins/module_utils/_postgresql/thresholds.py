@@ -58,6 +58,12 @@ def policy_for(policy: Policy, table: Table, root: Optional[Table] = None) -> Po
     return replace(policy, **values) if values else policy
 
 
+def policies_of(policy: Policy, tables: Sequence[Table]) -> dict[int, Policy]:
+    """The policies of all tables, by oid."""
+    by_oid = {table.oid: table for table in tables}
+    return {table.oid: policy_for(policy, table, by_oid.get(table.root or 0)) for table in tables}
+
+
 def _rank(one: Override, table: Table, root: Optional[Table]) -> int:
     """How exactly an entry names the table; 0 when it does not."""
     if not one.table:

@@ -12,6 +12,7 @@ REACHABLE = CheckType("postgresql_reachable", evidence=("version", "standby", "s
 TLS = CheckType("postgresql_tls", evidence=("ssl_mode", "encrypted"))
 POOLER = CheckType("postgresql_pooler", evidence=("mode",))
 GRANTS = CheckType("postgresql_grants", "count", "above", ("statements",))
+EXTENSIONS = CheckType("postgresql_extensions", "count", "above", ("extensions",))
 SETTINGS = CheckType("postgresql_settings", "count", "above", ("settings",))
 CONNECTIONS = CheckType(
     "postgresql_connections", "ratio", "above",
@@ -68,6 +69,7 @@ DISK = CheckType("postgresql_disk", "ratio", "above", ("used_bytes", "capacity_b
 CACHE = CheckType("postgresql_cache_hits", "ratio", "below", ("blocks",))
 OVERSIZE = CheckType("postgresql_maintenance_oversize", "seconds", "above", ("action",))
 HOLDERS = CheckType("postgresql_maintenance_holders", "count", "above", ("actions", "policy"))
+LOCKED = CheckType("postgresql_maintenance_locked", "count", "above", ("relations", "seconds"))
 COLLATIONS = CheckType("postgresql_collations", "count", "above", ("collations",))
 CARE = CheckType("postgresql_maintenance_care", "count", None, ("at_work", "jobs", "partitioned"))
 BLOATED = CheckType("postgresql_maintenance_bloated", "count", "above", ("indexes", "bytes_reclaimed"))

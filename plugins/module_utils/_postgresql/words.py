@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 
 def amount(number: float) -> str:
     """
@@ -50,3 +52,12 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def so_far(seconds: Optional[float]) -> str:
+    """For how long something has been open by now; nothing where nobody knows.
+
+    >>> so_far(300), so_far(None)
+    (', for 5 min now', '')
+    """
+    return "" if seconds is None else f", for {duration(seconds)} now"

@@ -56,6 +56,7 @@ def decide(
         "risk": risk,
         "window": None,
         "deadline": None,
+        "longest": None,
         "next": None,
         "override_reason": override_reason or None,
         "frozen_by": None,
@@ -84,6 +85,7 @@ def decide(
         needed = "" if decision["open"] else f" Without it: {decision['reason']}"
         decision["open"] = True
         decision["reason"] = f"Open by override: {override_reason.rstrip('.')}.{needed or ' A window is open as well.'}"
+    decision["longest"] = _longest(spans, now, reserve, end)
     if decision["open"] and end != EVER:
         decision["deadline"] = clock.iso(end)
     return decision
@@ -113,6 +115,16 @@ def _verdict(
         return False, f"Nothing may begin any more in the window {current.name}: {why}; {then}.", now
     until = clock.iso(current.closes)
     return True, f"The window {current.name} is open for {what} until {until}.", current.closes - reserve
+
+
+def _longest(spans: Sequence[Span], now: datetime, reserve: timedelta, end: datetime) -> Optional[int]:
+    """Seconds for work in the longest window there is, or until ``end`` where an override gives more; None where one
+    never closes, and where there is none: an override may be as long as one likes."""
+    lasting = [span for span in spans if span.closes > now]
+    if not lasting or any(span.closes == EVER for span in lasting):
+        return None
+    longest = max(end - now, *(span.closes - span.opens - reserve for span in lasting))
+    return max(0, int(longest.total_seconds()))
 
 
 def _others(windows: Sequence[Window], risk: str) -> str:

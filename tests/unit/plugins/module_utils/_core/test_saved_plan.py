@@ -14,7 +14,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import Refus
 from ansible_collections.day2.ops.plugins.module_utils._core.liveness import Liveness
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import ActionType
-from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import approved, growth, settle
+from ansible_collections.day2.ops.plugins.module_utils._core.saved_plan import approved, growth, settle, unlisted
 
 VACUUM = ActionType("vacuum", "maintain", ("seconds", "bytes_reclaimed"))
 DELETE = ActionType("delete_rows", "maintain", ("rows_deleted", "set"))
@@ -51,6 +51,13 @@ def test_what_is_listed_runs_and_what_is_not_is_deferred():
     settle(given, actions)
     assert statuses(actions) == ["planned", "deferred"]
     assert actions[1]["reason"] == "due; deferred: the approved plan does not list it"
+
+
+def test_what_takes_no_time_is_what_the_plan_leaves_out():
+    assert not unlisted(Run({"run": {}}, False, Deadline(None), Liveness(None)), vacuum())
+    approved = run(vacuum())
+    assert not unlisted(approved, vacuum(seconds=900.0)) and unlisted(approved, vacuum("other"))
+    assert unlisted(run(id_=None), vacuum())
 
 
 def test_another_action_on_the_same_thing_is_another_action():

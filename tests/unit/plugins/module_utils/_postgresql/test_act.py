@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -67,6 +68,37 @@ def test_several_connections_share_the_work_and_the_budget(place: Place, slow: N
     assert result["error"] is None and {status for _, status in statuses(result)} == {"done"}
     assert len(result["actions"]) == 5 and max(seen) in (2, 3), seen
     assert place.maintain(jobs=3, operations=["vacuum"])["actions"] == []
+
+
+# Called for each row that an analyze looks at, in the session that works: what its settings are, for the server's log.
+SPY = """
+CREATE FUNCTION spy(id int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE LOG 'spy: % works at %', pg_backend_pid(), current_setting('vacuum_cost_limit');
+    PERFORM pg_sleep(0.2);
+    RETURN id;
+END $$
+"""
+
+
+def test_each_connection_works_at_its_share_of_the_cost_limit(place: Place) -> None:
+    place.database.execute(SPY, user=demo.OWNER)
+    for table in ("a", "b"):
+        for statement in (
+            f"CREATE TABLE {table} (id int)",
+            f"CREATE INDEX ON {table} (spy(id))",
+            f"INSERT INTO {table} SELECT generate_series(1, 3)",
+        ):
+            place.database.execute(statement, user=demo.OWNER)
+    given = {"operations": ["vacuum", "analyze"], "tables": ["a", "b"], "scope": "all"}
+    whole = place.database.value("SELECT current_setting('vacuum_cost_limit')::int")
+    for limit, jobs in ((None, 1), (None, 2), (300, 2)):
+        mark = len(place.database.postgres.log())
+        result = place.maintain(jobs=jobs, vacuum_cost_limit=limit, **given)
+        assert statuses(result) == [("vacuum", "done")] * 2, result
+        spied = set(re.findall(r"spy: (\d+) works at (\d+)", place.database.postgres.log()[mark:]))
+        share = str((limit or whole) // jobs)
+        assert len(spied) == jobs and {at for _pid, at in spied} == {share}, spied
 
 
 def test_a_signal_ends_the_work_of_all_connections(place: Place, slow: None) -> None:

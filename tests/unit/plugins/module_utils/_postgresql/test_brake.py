@@ -85,8 +85,8 @@ def nothing_is_reused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def primary(lab: Lab) -> Iterator[Postgres]:
-    server = lab.postgres(18, "braked", {"wal_level": "logical", "wal_receiver_status_interval": 1})
+def primary(lab: Lab, pg: Postgres) -> Iterator[Postgres]:
+    server = lab.postgres(pg.major, "braked", {"wal_level": "logical", "wal_receiver_status_interval": 1})
     demo.create_roles(server)
     lab.standby(server, "braked-replica")
     yield server

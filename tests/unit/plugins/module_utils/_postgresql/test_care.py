@@ -50,9 +50,29 @@ BLOATED = Index(9, "public", "orders_pkey", 1, bytes=40 * MIB, rows=1e6, useful_
     ],
 )
 def test_jobs_are_understood_or_left_out_of_account(command: str, found: set[tuple[str, int]]) -> None:
-    jobs = [{"jobid": 3, "schedule": "0 3 * * *", "command": command}]
+    jobs = [{"jobid": 3, "schedule": "0 3 * * *", "command": command, "username": "ann", "path": True}]
     told = jobs_by_table(jobs, [ORDERS, OTHER])
     assert set(told) == found and set(told.values()) <= {"pg_cron's job 3 (0 3 * * *)"}
+
+
+@pytest.mark.parametrize(
+    ("command", "job", "found"),
+    [
+        ("VACUUM orders", {}, {1}),
+        ("VACUUM tenant.orders", {}, {5}),
+        ("VACUUM orders", {"username": "tenant"}, {5}),
+        # That user has a schema; whether its table is hidden behind our own selection, nobody knows.
+        ("VACUUM orders", {"username": "other"}, set()),
+        # Whoever has another path may mean any of them.
+        ("VACUUM orders", {"path": False}, set()),
+        ("VACUUM public.orders", {"path": False}, {1}),
+        ("VACUUM other", {}, set()),
+    ],
+)
+def test_a_name_without_a_schema_is_that_of_one_table(command: str, job: dict[str, Any], found: set[int]) -> None:
+    given = {"jobid": 3, "schedule": "x", "command": command, "username": "ann", "path": True, **job}
+    told = jobs_by_table([given], [ORDERS, OTHER, replace(ORDERS, oid=5, schema="tenant")], {"tenant", "other"})
+    assert {table for _kind, table in told} == found
 
 
 def planned(table: Table, care: Care, *indexes: Index) -> list[tuple[str, str, str]]:

@@ -123,6 +123,20 @@ def test_what_ends_the_work_of_one_ends_that_of_all(monkeypatch: pytest.MonkeyPa
     assert len(left) >= 6 and all("the server is gone" in step.action["reason"] for step in left)
 
 
+def test_danger_and_leftovers_go_first_and_still_never_two_on_one_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = tuple(replace(DEAD, oid=ord(name), name=name) for name in "abc")
+    danger = replace(DEAD, oid=ord("z"), name="z", xid_age=1_300_000_000)
+    left = [
+        replace(BLOATED, oid=n, table=t, name=f"i{n}_ccnew", valid=False) for n, t in ((1, ord("a")), (2, ord("z")))
+    ]
+    steps = plan(State(180006, (*tables, danger), tuple(left), rates=RATES), Policy(jobs=2), None)
+    sites = Sites(monkeypatch, 2)
+    crew.act_all(sites.sites, steps)
+    # The leftover of z waits until z is vacuumed, and keeps nobody from other work.
+    assert sites.most == 2 and sorted(sites.done) == ["a", "a", "b", "c", "z", "z"]
+    assert set(sites.done[:2]) == {"a", "z"}
+
+
 def test_one_connection_works_in_the_order_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     sites = Sites(monkeypatch, 1)
     crew.act_all(sites.sites, steps_of(*"dbca"))

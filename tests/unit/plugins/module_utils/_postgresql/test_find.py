@@ -15,6 +15,7 @@ import pytest
 from tests.lab import demo
 from tests.lab.fixtures import Database, majors
 from tests.lab.lab import Lab
+from tests.lab.postgres import Postgres
 from tests.unit.plugins.module_utils._postgresql.place import Place, statuses
 
 both = majors(14, 18)
@@ -77,8 +78,10 @@ def test_after_a_vacuum_of_lost_tables_a_second_run_plans_nothing(lost: Place) -
     assert lost.maintain(index_min_bytes=1 << 20)["actions"] == []
 
 
-def test_a_server_that_crashed_still_shows_its_bloated_table(lab: Lab, new_database: Callable[..., Database]) -> None:
-    server = lab.postgres(18, "crashed")
+def test_a_server_that_crashed_still_shows_its_bloated_table(
+    lab: Lab, pg: Postgres, new_database: Callable[..., Database]
+) -> None:
+    server = lab.postgres(pg.major, f"crashed-{pg.major}")
     demo.create_roles(server)
     place = Place(new_database(server, extensions=()))
     for statement in (
@@ -215,15 +218,40 @@ def test_a_job_of_pg_cron_is_left_its_table(place: Place) -> None:
     """The extension's table, as the collection sees it; pg_cron itself needs a server that preloads it."""
     for statement in (
         "CREATE SCHEMA cron",
-        "CREATE TABLE cron.job (jobid bigint, schedule text, command text, database text, active bool)",
-        f"INSERT INTO cron.job VALUES (4, '0 3 * * *', 'VACUUM ANALYZE public.orders', '{place.database.name}', true),"
-        " (5, '0 4 * * *', 'REINDEX TABLE orders', 'another', true),"
-        f" (6, '0 4 * * *', 'REINDEX TABLE orders', '{place.database.name}', false)",
+        "CREATE TABLE cron.job (jobid bigint, schedule text, command text, database text, active bool, username text)",
+        f"INSERT INTO cron.job VALUES (4, '0 3 * * *', 'VACUUM orders', '{place.database.name}', true, 'postgres'),"
+        " (5, '0 4 * * *', 'REINDEX TABLE orders', 'another', true, 'postgres'),"
+        f" (6, '0 4 * * *', 'REINDEX TABLE orders', '{place.database.name}', false, 'postgres')",
         f"GRANT USAGE ON SCHEMA cron TO {demo.MAINTENANCE}",
         f"GRANT SELECT ON cron.job TO {demo.MAINTENANCE}",
     ):
         place.database.execute(statement)
-    result = place.maintain(**CHECK, schemas=["public"], index_min_bytes=1 << 20)
-    told = {(one["action"], one["status"]): one["reason"] for one in result["actions"]}
+    given = {**CHECK, "schemas": ["public"], "index_min_bytes": 1 << 20}
+    told = {(one["action"], one["status"]): one["reason"] for one in place.maintain(**given)["actions"]}
     assert "pg_cron's job 4 (0 3 * * *) takes care of it" in told["vacuum", "skipped"]
     assert ("reindex", "skipped") not in told
+    # Which table a name without a schema is, the job's user decides: by a schema of its own, or by another path.
+    database = place.database
+    database.execute(f"ALTER ROLE postgres IN DATABASE {database.name} SET search_path = elsewhere, public")
+    assert ("vacuum", "planned") in statuses(place.maintain(**given))
+    database.execute(f"ALTER ROLE postgres IN DATABASE {database.name} RESET search_path")
+    assert ("vacuum", "skipped") in statuses(place.maintain(**given))
+    database.execute("CREATE SCHEMA postgres")
+    assert ("vacuum", "planned") in statuses(place.maintain(**given))
+
+
+def test_who_makes_partitions_is_told(place: Place) -> None:
+    """The extension's table, as the collection sees it, in whatever schema it was put."""
+    for statement in (
+        "CREATE TABLE events (at timestamptz) PARTITION BY RANGE (at)",
+        "CREATE SCHEMA parts",
+        "CREATE TABLE parts.part_config (parent_table text, control text, partition_interval text)",
+        "INSERT INTO parts.part_config VALUES ('public.events', 'at', '1 day'), ('public.gone', 'at', '1 day')",
+        f"GRANT USAGE ON SCHEMA parts TO {demo.MAINTENANCE}",
+        f"GRANT SELECT ON parts.part_config TO {demo.MAINTENANCE}",
+    ):
+        place.database.execute(statement, user=demo.OWNER)
+    result = place.maintain(**CHECK, schemas=["public"])
+    (check,) = [one for one in result["checks"] if one["check"] == "postgresql_maintenance_care"]
+    assert "pg_partman makes and drops the partitions of 1 table" in check["summary"]
+    assert check["evidence"]["partitioned"] == "public.events"

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.limits import compl
 from ansible_collections.day2.ops.plugins.module_utils._core.liveness import Liveness
 from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import (
+    health_extensions,
     health_findings,
     health_growth,
     health_indexes,
@@ -312,6 +314,31 @@ def test_settings(rows: list[tuple[str, str, bool]], status: str, advice: str) -
     assert check["status"] == status and advice in check["advice"]
     silent = complete({"settings": {"warn": None, "crit": None}}, THRESHOLDS)
     assert health_settings.judge_settings(found, silent)[0]["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("rows", "status", "advice"),
+    [
+        ([], "ok", ""),
+        ([("uuid-ossp", True)], "warn", 'run: ALTER EXTENSION "uuid-ossp" UPDATE;'),
+        ([("postgis", False)], "warn", "No update leads there for postgis: "),
+        (
+            [("a", True), ("b", False), ("c", True)],
+            "warn",
+            "run: ALTER EXTENSION a UPDATE; ALTER EXTENSION c UPDATE; No",
+        ),
+    ],
+)
+def test_extensions(rows: list[tuple[str, bool]], status: str, advice: str) -> None:
+    found = [{"name": name, "here": "1.4", "brought": "1.5", "update": update} for name, update in rows]
+    (check,) = health_extensions.judge_extensions(found, "shop", LIMITS)
+    assert (check["value"], check["status"]) == (len(rows), status) and advice in check["advice"]
+    assert all(f"{name} is 1.4, its package brought 1.5" in check["summary"] for name, _update in rows)
+
+
+def test_extensions_are_the_business_of_the_primary() -> None:
+    session: Any = SimpleNamespace(rows=lambda _statement: [{"standby": True}])
+    assert health_extensions.extensions(session, Run({}, False, Deadline(None), Liveness()), LIMITS) == []
 
 
 SIZING = {

@@ -71,6 +71,23 @@ def test_what_is_in_the_database(database: Database) -> None:
     database.execute(ended["advice"].partition("; and")[0], user=demo.OWNER)
 
 
+def test_extensions_that_a_package_has_left_behind(database: Database) -> None:
+    """As when a package brings a newer one: the database keeps what it has until somebody updates it."""
+    asked = ("extensions", database.name)
+    assert judged(database)[asked]["status"] == "ok"
+    version = database.value("SELECT extversion FROM pg_extension WHERE extname = 'pgstattuple'")
+    database.execute("UPDATE pg_extension SET extversion = '1.4' WHERE extname = 'pgstattuple'")
+    check = judged(database)[asked]
+    assert (check["value"], check["status"], check["evidence"]) == (1, "warn", {"extensions": "pgstattuple"})
+    assert f"pgstattuple is 1.4, its package brought {version}" in check["summary"]
+    # The remedy is a statement that works.
+    database.execute(check["advice"].partition("run: ")[2])
+    assert judged(database)[asked]["status"] == "ok"
+    # To a version that no script leads away from.
+    database.execute("UPDATE pg_extension SET extversion = '99' WHERE extname = 'pgstattuple'")
+    assert "No update leads there for pgstattuple" in judged(database)[asked]["advice"]
+
+
 def test_what_goes_on_in_the_server(lab: Lab, pg: Postgres, new_database: Callable[..., Database]) -> None:
     settings = {"archive_mode": "on", "archive_command": "false", "wal_level": "logical"}
     server = lab.postgres(pg.major, f"health-{pg.major}", settings)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.plan import plan
@@ -24,6 +25,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import 
 )
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.summary import UNKNOWN, summarize, warnings
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.thresholds import overrides_of, policy_for
+from ansible_collections.day2.ops.plugins.module_utils._window.options import decision
 
 MIB = 1 << 20
 DEAD = Table(
@@ -77,6 +79,27 @@ def test_left_three_times_in_a_row_warns() -> None:
             assert checks[0]["value"] == before + 1 and "0 s are left" in checks[0]["summary"]
 
 
+def test_danger_goes_before_leftovers_and_these_before_the_rest() -> None:
+    """Dropping one waits for whoever uses its table; that may take the whole window."""
+    old = replace(CLEAN, oid=5, name="old", xid_age=1_300_000_000)
+    worn = replace(BLOATED, oid=6, name="old_pkey", table=5)
+    left = replace(BLOATED, oid=9, name="orders_pkey_ccnew", valid=False)
+    steps = plan(state(DEAD, old, indexes=(left, worn)), Policy(), None)
+    assert [(step.kind, step.action["subject"]) for step in steps] == [
+        ("vacuum", "public.old"),
+        ("drop_index", "public.orders_pkey_ccnew"),
+        ("reindex", "public.old_pkey"),
+        ("vacuum", "public.orders"),
+    ]
+
+
+def test_what_an_approved_plan_leaves_out_takes_no_time() -> None:
+    more = replace(DEAD, oid=5, name="more", live=100_000, dead=900_000, bytes=500 * MIB)
+    assert told(plan(state(DEAD, more), Policy(), 13.0)) == [("public.more", "planned"), ("public.orders", "deferred")]
+    steps = plan(state(DEAD, more), Policy(), 13.0, lambda action: action["subject"] == "public.more")
+    assert told(steps)[1] == ("public.orders", "planned")
+
+
 def test_what_no_window_is_long_enough_for_is_critical_and_says_the_choices() -> None:
     found, policy = state(CLEAN, indexes=(BLOATED,)), Policy(max_window=3.0)
     steps = plan(found, policy, None)
@@ -85,6 +108,49 @@ def test_what_no_window_is_long_enough_for_is_critical_and_says_the_choices() ->
     assert (check["check"], check["status"], check["crit"]) == ("postgresql_maintenance_oversize", "crit", 3.0)
     assert "ops_override_duration" in check["advice"] and "index_bloat_ratio" in check["advice"]
     assert warnings(found, Policy(max_window=3600.0), plan(found, Policy(max_window=3600.0), None)) == []
+
+
+def test_what_fits_no_window_for_its_clean_up_is_told_too() -> None:
+    found = state(CLEAN, indexes=(BLOATED,))
+    (step,) = plan(found, Policy(), None)
+    policy = Policy(max_window=step.seconds + 5)
+    steps = plan(found, policy, None)
+    (check,) = warnings(found, policy, steps)
+    assert steps[0].action["status"] == "skipped" and check["status"] == "crit", check
+    assert "and 15 s to clean up; no window is longer than" in check["summary"]
+
+
+WINDOW = {"environment": "production", "risk": ["maintain"], "start": "02:00"}
+WINDOWS = [
+    {**WINDOW, "name": "weekly", "rrule": "FREQ=WEEKLY;BYDAY=SU", "duration": "2h"},
+    {**WINDOW, "name": "monthly", "rrule": "FREQ=MONTHLY;BYDAY=MO;BYSETPOS=1", "duration": "6h"},
+]
+ASKED = {
+    "windows": WINDOWS, "freezes": [], "environment_name": "production",
+    "override_duration": 7200, "close_reserve": 300,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "hours", "status"),
+    [
+        # In the weekly window: what the monthly one has room for is left to that, not to a person.
+        ({}, 1, "planned"),
+        ({}, 5, "deferred"),
+        ({}, 7, "skipped"),
+        ({"windows": WINDOWS[:1]}, 5, "skipped"),
+        # Longer for once, though a window is open; and without any window nobody knows what is long.
+        ({"override_reason": "CHG-1", "override_duration": 8 * 3600}, 7, "planned"),
+        ({"override_reason": "CHG-1", "windows": []}, 7, "deferred"),
+    ],
+)
+def test_too_large_is_what_fits_no_window_there_is(given: dict[str, Any], hours: float, status: str) -> None:
+    now = clock.parse("2026-12-13T02:00:00Z")
+    window = decision({**ASKED, **given}, "maintain", now)
+    left = (clock.parse(window["deadline"]) - now).total_seconds()
+    rates = {**RATES, "vacuum": (DEAD.bytes + DEAD.index_bytes) / (hours * 3600)}
+    steps = plan(state(DEAD, rates=rates), Policy(max_window=window["longest"]), left)
+    assert told(steps) == [("public.orders", status)]
 
 
 def test_a_vacuum_against_wraparound_is_never_too_large() -> None:
@@ -119,6 +185,13 @@ def test_all_is_all_that_was_selected() -> None:
     steps = plan(found, Policy(scope="all"), None)
     assert told(steps) == [("public.orders_small", "planned"), ("public.orders", "planned")]
     assert "scope: all" in steps[0].action["reason"]
+
+
+def test_the_summary_knows_thresholds_of_their_own() -> None:
+    found = state(CLEAN, indexes=(replace(BLOATED, bytes=MIB, useful_bytes=None),))
+    assert "1 index below 10.0 MiB" in summarize(found, Policy(), [])
+    own = Policy(overrides=overrides_of([{"table": "orders", "index_min_bytes": 4096}]))
+    assert "below" not in summarize(found, own, []) and "1 index not to be told" in summarize(found, own, [])
 
 
 def test_without_history_the_summary_says_so() -> None:

@@ -11,7 +11,7 @@
 # 5   cut names, TOAST, a live build       test_act: every_kind_of_leftover_..., what_somebody_is_building_...
 # 6   it waits for any old transaction     test_server: a_rebuild_does_not_wait_...; test_act: a_holder_...
 # 7   14.0 to 14.3 corrupt indexes         test_plan: indexes_are_held_back_..., what_locks_others_out_...
-# 8   a vacuum that removes nothing        test_act: a_vacuum_that_removed_nothing_...; test_server: who_keeps_...
+# 8   a vacuum that removes nothing        test_act: a_vacuum_that_removed_nothing_...; test_holders
 # 9   what is skipped counts as done       what_the_server_skips_has_failed; test_server: a_missing_grant_...
 # 10  counters are lost                    test_find: without_statistics_..., a_server_that_crashed_...
 # 11  dead entries count as density        what_a_rebuild_brings_is_predicted
@@ -19,13 +19,14 @@
 # 13  nothing is given back                space_that_can_be_used_again_...
 # 14  timeouts of the role, poolers        limits_of_the_role_...; a_pooler_that_shares_sessions_...
 # 15  what cannot be rebuilt beside others test_exclusive; test_find: every_kind_of_index_...
-# 16  each connection has its own budget   test_act: several_connections_...; test_crew
+# 16  each connection has its own budget   test_act: each_connection_works_at_its_share_...; test_crew
 # 17  blockers are killed                  who_is_in_our_way_is_never_ended
 # 18  another sort order                   a_collation_that_sorts_otherwise_now_is_told
-# 19  upgraded under a running server      what_waits_for_a_restart_is_told
+# 19  upgraded under a running server      what_waits_for_a_restart_is_told; test_health_lab: extensions_...
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -87,34 +88,50 @@ def test_nobody_queues_behind_us_and_we_behind_nobody(place: Place, statements: 
     assert not blocking and [line for line in ours if "REINDEX INDEX CONCURRENTLY" in line]
 
 
-# Whom a rebuild waits for, and in which phase of it.
-PHASES = [
-    ("UPDATE orders SET note = 'y' WHERE id = 1", "waiting for writers before build"),
-    ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1", "waiting for old snapshots"),
-    ("SELECT count(*) FROM orders", "waiting for readers before marking dead"),
-]
+# Whom a rebuild waits for, one after the other, and in which phase of it; the last one holds it while it is killed.
+WRITER, READER = "UPDATE orders SET note = 'y' WHERE id = 1", "SELECT count(*) FROM orders"
+BUILD = ("SELECT pg_advisory_xact_lock(2)", "building index")
+MARK = (READER, "waiting for readers before marking dead")
+PHASES = {
+    "writers": [(WRITER, "waiting for writers before build")],
+    "build": [BUILD],
+    "later-writers": [BUILD, (WRITER, "waiting for writers before validation")],
+    "snapshots": [("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1", "waiting for old snapshots")],
+    "readers": [MARK],
+    "later-readers": [MARK, (READER, "waiting for readers before dropping")],
+}
 
 
-@pytest.mark.parametrize(("blocker", "phase"), PHASES, ids=["writers", "snapshots", "readers"])
-def test_killed_in_any_phase_the_next_run_leaves_no_invalid_index(place: Place, blocker: str, phase: str) -> None:
-    holder = place.database.connect(autocommit=False)
-    holder.cursor().execute(blocker)
-    module = place.start(**ONE, operations=["reindex"], scope="all")
-    until = time.monotonic() + 30
-    while place.database.value("SELECT phase FROM pg_stat_progress_create_index") != phase:
-        assert time.monotonic() < until, f"never {phase}"
-        time.sleep(0.05)
-    module.kill()
-    place.until_gone("REINDEX", 15.0)
-    holder.rollback()
-    holder.close()
+@pytest.mark.parametrize("path", PHASES.values(), ids=PHASES)
+def test_killed_in_any_phase_the_next_run_leaves_no_invalid_index(place: Place, path: list[tuple[str, str]]) -> None:
+    for statement in (
+        "CREATE FUNCTION held(bigint) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_advisory_xact_lock_shared(2); RETURN $1; END'",
+        "CREATE INDEX orders_held ON orders (held(id)) WHERE id = 3",
+    ):
+        place.database.execute(statement, user=demo.OWNER)
+    there = "SELECT count(*) FROM pg_stat_progress_create_index WHERE phase ^@ %s AND %s = ANY (pg_blocking_pids(pid))"
+    with contextlib.ExitStack() as stack:
+        holders = [stack.enter_context(contextlib.closing(place.database.connect(autocommit=False))) for _ in path]
+        for number, (blocker, phase) in enumerate(path):
+            holders[number].cursor().execute(blocker)
+            if number:  # it came while the one before held the rebuild, so that it is met in a later phase
+                holders[number - 1].rollback()
+            else:
+                module = place.start(**ONE, operations=["reindex"], scope="all")
+            until = time.monotonic() + 30
+            while not place.database.value(there, [phase, holders[number].info.backend_pid]):
+                assert time.monotonic() < until, f"never {phase}"
+                time.sleep(0.05)
+        module.kill()
+        place.until_gone("REINDEX", 15.0)
     assert place.invalid(), "nothing was left, so this proves nothing"
     result = place.maintain(**SMALL, **ONE)
     assert result["error"] is None and place.invalid() == []
     names = place.database.execute(
-        "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'orders'::regclass"
+        "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'orders'::regclass ORDER BY 1"
     )
-    assert names == [("orders_pkey",)], "a leftover became a valid duplicate"
+    assert names == [("orders_held",), ("orders_pkey",)], "a leftover became a valid duplicate"
 
 
 def test_what_the_server_skips_has_failed(place: Place, slow: None) -> None:
@@ -200,6 +217,13 @@ def collation_checks(result: dict[str, Any]) -> list[dict[str, Any]]:
 def test_a_collation_that_sorts_otherwise_now_is_told(place: Place) -> None:
     result = place.maintain(_ansible_check_mode=True)
     assert collation_checks(result) == []
+    if place.database.postgres.major >= 15:
+        # A locale without a name is that of the server's environment; those that the lab has by name have no version.
+        place.database.execute(
+            "UPDATE pg_database SET datcollate = '', datcollversion = '0.9' WHERE datname = current_database()"
+        )
+        (check,) = collation_checks(place.maintain(_ansible_check_mode=True))
+        assert check["status"] == "warn" and "the default of the database was 0.9, is " in check["summary"]
     if place.database.postgres.major < 17:
         pytest.skip("the lab's servers have no collation with a version before 17")
     place.database.execute("CREATE COLLATION german (provider = builtin, locale = 'C.UTF-8')", user=demo.OWNER)

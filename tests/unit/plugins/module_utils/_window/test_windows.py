@@ -204,6 +204,32 @@ def test_an_override_never_shortens_the_time(at, deadline):
     assert ask([window()], at, override_reason="INC-7", override_duration=3600)["deadline"] == deadline
 
 
+WEEKLY = window(name="weekly", rrule="FREQ=WEEKLY;BYDAY=SU", duration="2h")
+MONTHLY = window(name="monthly", rrule="FREQ=MONTHLY;BYDAY=MO;BYSETPOS=1", duration="4h")
+PAST = window(name="past", start="2026-06-01", end="2026-06-03")
+OVERRIDE = {"override_reason": "INC-7", "override_duration": 6 * 3600}
+
+
+@pytest.mark.parametrize(
+    ("windows", "more", "seconds"),
+    [
+        ([WEEKLY], {}, 2 * 3600 - 300),
+        ([WEEKLY, MONTHLY, PAST], {}, 4 * 3600 - 300),
+        ([WEEKLY, window(name="other", duration="9h", environment="staging")], {}, 2 * 3600 - 300),
+        ([WEEKLY, window(name="other", duration="9h", risk=["disrupt"])], {}, 2 * 3600 - 300),
+        ([WEEKLY, MONTHLY], {"override_reason": "INC-7", "override_duration": 3600}, 4 * 3600 - 300),
+        ([WEEKLY, MONTHLY], OVERRIDE, 6 * 3600),
+        ([WEEKLY], {"close_reserve": 9000}, 0),
+        ([window(always=True)], OVERRIDE, None),
+        ([], OVERRIDE, None),
+        ([WEEKLY], {"risk": "protect"}, None),
+    ],
+)
+@pytest.mark.parametrize("at", ["2026-12-13T03:00:00Z", "2026-12-15T12:00:00Z"], ids=["open", "closed"])
+def test_the_longest_window_there_is(windows, more, seconds, at):
+    assert ask(windows, at, **more)["longest"] == seconds
+
+
 def test_when_a_notice_is_due():
     assert ask([window(notice="7d")], "2026-12-07T00:00:00Z")["next"]["announce_by"] == "2026-11-30T02:00:00Z"
 
