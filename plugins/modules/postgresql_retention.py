@@ -17,6 +17,8 @@ description:
   - No transaction is open while bytes travel, and nobody waits for the work longer than O(lock_timeout).
   - Each transaction that deletes writes a row into table C(day2.retention_ledger) of the same database, which says what
     is gone and where its copy is. A run that was killed, or that lost the server's answer, is understood from it.
+  - Rows that other rows reference stay as long as those are there, where the foreign key does not let them go along.
+    Tables that reference others go first, and within a table the rows that reference others.
   - A policy that has never run on a target, or that was changed, is refused without an approved plan.
   - M(day2.ops.postgresql_retention_restore) puts archived rows back.
 extends_documentation_fragment:
@@ -79,8 +81,8 @@ options:
         default: false
       archive_delete_after:
         description:
-          - How long archives stand before they are removed, as in O(policies[].older_than). A new value needs an approved
-            plan, as any change of a policy does.
+          - How long archives stand before they are removed, as in O(policies[].older_than). A new value needs an
+            approved plan, as any change of a policy does.
         type: str
       archive_format:
         description:
@@ -106,7 +108,8 @@ options:
       partitions:
         description:
           - Whether partitions whose rows are all due are detached without a lock that holds up others, archived and
-            dropped as a whole. The user has to own the table then.
+            dropped as a whole. The user has to own the table then, and nothing else, such as a view, may depend on such
+            a partition.
           - Triggers and subscribers do not hear of a dropped partition. Where O(policies[].accept) says that they are
             to, its rows are deleted instead.
         type: bool
@@ -114,7 +117,8 @@ options:
       accept:
         description:
           - What is accepted by name, of C(unindexed_reference), C(cascade), C(set_null), C(triggers), C(rules),
-            C(row_security), C(publication), C(naive_timestamp), C(min_age), C(max_fraction) and C(max_rows).
+            C(row_security), C(protect_row_security), C(publication), C(naive_timestamp), C(min_age), C(max_fraction)
+            and C(max_rows).
         type: list
         elements: str
         default: []
@@ -144,7 +148,7 @@ options:
     type: float
     default: 0.1
   chunk_bytes:
-    description: How many bytes of rows go into one archive, from 16 MiB to 256 MiB.
+    description: How many bytes of rows go into one archive at most, from 16 MiB to 256 MiB.
     type: int
     default: 67108864
   lock_timeout:
@@ -163,6 +167,12 @@ requirements:
 notes:
   - The user needs C(pg_monitor), C(SELECT) and C(DELETE) on the tables, and C(SELECT) and C(INSERT) on the ledger,
     which the SQL in C(docs/grants/postgresql.md) makes. A missing grant is found before anything is touched.
+  - With C(SELECT) on the tables that reference those of the policies as well, it is known which rows are referenced.
+    Without it the server refuses to delete such rows; they stay together with up to 500 neighbours, and the rest of the
+    work is deferred with the name of the table.
+  - Row-level security must not hide rows that O(policies[].where), O(policies[].protect) or O(policies[].legal_hold)
+    read, which is found before anything is touched; what functions read is not seen. Where the server's policies show
+    the user all of these rows, C(protect_row_security) in O(policies[].accept) says so.
   - Needs C(s3:PutObject), C(s3:GetObject), C(s3:ListBucket), C(s3:AbortMultipartUpload) and, for removals,
     C(s3:DeleteObject) on C(v1/archives/*) below the prefix, where the store is a bucket.
 seealso:

@@ -26,7 +26,7 @@ from ansible_collections.day2.ops.plugins.module_utils._retention.chunk import K
 from ansible_collections.day2.ops.plugins.module_utils._retention.copy import source
 from ansible_collections.day2.ops.plugins.module_utils._retention.delete import Pace
 from ansible_collections.day2.ops.plugins.module_utils._retention.ledger import Batch
-from ansible_collections.day2.ops.plugins.module_utils._retention.plan import Step
+from ansible_collections.day2.ops.plugins.module_utils._retention.plan import Step, in_order
 from ansible_collections.day2.ops.plugins.module_utils._retention.resolve import Left
 from ansible_collections.day2.ops.plugins.module_utils._retention.site import Site
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import Found, Relation
@@ -48,14 +48,15 @@ class Adoption(Step):
 
 def steps(run: Run, control: Session, store: Store, left: Sequence[Left], found: Sequence[Found]) -> list[Step]:
     """One for each chunk on which store and ledger differ. Raises BadInput or Refused where rows cannot be compared."""
-    by_name = {one.policy.name: one for one in found}
+    by_name = {one.policy.name: one for one in left}
     made: list[Step] = []
-    for each in left:
+    for one in in_order([one for one in found if one.policy.name in by_name]):
+        each = by_name[one.policy.name]
         for kept, _missing in each.differ:
             about = chunk.read(store, kept.prefix, MANIFEST)
             lost = uncovered(map(ledger.batch_of, about["batches"]), ledger.batches(control, kept.prefix))
-            action = _action(run.params["adopt"], each.policy.name, kept, about, sum(one.deleted for one in lost))
-            made.append(Adoption(action, by_name[each.policy.name], None, each, kept, about, None, lost))
+            action = _action(run.params["adopt"], one.policy.name, kept, about, sum(batch.deleted for batch in lost))
+            made.append(Adoption(action, one, None, each, kept, about, None, lost))
     if made and run.params["adopt"] == resolve.STORE:
         _ready(run, control, made)
     return made

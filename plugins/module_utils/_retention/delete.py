@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Optional, Sequence
 
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import OpsError, Stopped, Unreachable
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import Deferred, OpsError, Stopped, Unreachable
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import trouble
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
@@ -25,8 +25,10 @@ from ansible_collections.day2.ops.plugins.module_utils._retention.site import Si
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import Found
 from ansible_collections.day2.ops.plugins.module_utils._retention.statement import FREE, Rows, Statement
 
+# A row is referenced, by one of which the condition did not know.
+REFERENCED = ("23503", "23001")
 # What the next try of the same batch may succeed at.
-AGAIN = (trouble.LOCK_NOT_AVAILABLE, "40001", "40P01")
+AGAIN = (trouble.LOCK_NOT_AVAILABLE, "40001", "40P01", *REFERENCED)
 _NOW = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint % (1::bigint << 32) AS number"
 # A transaction whose COMMIT got no answer: how long its end is waited for.
 STATUS_SECONDS = 30.0
@@ -65,6 +67,48 @@ class Pace:
         return min(pause + seconds * (1 / max(pace, 0.1) - 1), LONGEST_PAUSE)
 
 
+class Plain(Statement):
+    """Statements for a table with rules, which the server takes no parts of: rows are chosen, then deleted."""
+
+    def choose(self, rows: Rows, free: str) -> Any:
+        """The ordinals of those that are there as they were copied."""
+        from psycopg2 import sql
+
+        return sql.SQL("SELECT day2_o FROM {} AS t, {} WHERE {}").format(
+            self._table, self._numbered(rows), self._match(rows, self._same_given, free)
+        )
+
+    def chosen(self, rows: Rows, ordinals: Sequence[int]) -> Any:
+        """Delete these. That number of them is affected, or some of them changed since."""
+        from psycopg2 import sql
+
+        return sql.SQL("DELETE FROM {} AS t USING {} WHERE {} AND day2_o = ANY({}::bigint[])").format(
+            self._table,
+            self._numbered(rows),
+            self._match(rows, self._same_given, "true"),
+            sql.Literal(list(ordinals)),
+        )
+
+    def partly(self, rows: Rows, place: dict[str, Any], stayed: Sequence[int]) -> Any:
+        """Say in the ledger that all but those that stay went; returns xid."""
+        from psycopg2 import sql
+
+        keys = sql.SQL(
+            "ARRAY(SELECT {} FROM (SELECT {}, day2_o FROM {}) AS day2_s"
+            " WHERE day2_o = ANY({}::bigint[]) ORDER BY day2_o)"
+        ).format(self._key, self._typed, self._numbered(rows), sql.Literal(list(stayed)))
+        ordinals = sql.SQL("{}::bigint[]").format(sql.Literal([rows.first - 1 + one for one in stayed]))
+        gone = {"deleted": rows.count - len(stayed), "stayed": ordinals, "stayed_keys": keys}
+        return ledger.insert({**self._fixed, **place, **gone}) + sql.SQL(" RETURNING pg_current_xact_id()::text AS xid")
+
+    def _numbered(self, rows: Rows) -> Any:
+        from psycopg2 import sql
+
+        return sql.SQL("unnest({}) WITH ORDINALITY AS day2_d(day2_x, {}, day2_o)").format(
+            self._given(rows), self._names
+        )
+
+
 class Deleter:
     """Deletes the chunks of one policy."""
 
@@ -75,7 +119,7 @@ class Deleter:
         self._pace = Pace(params["batch_seconds"], params["batch_rows"])
         self._kind = ledger.ERASE if found.policy.erase else ledger.DELETE
         self._name = spell(found.relation.schema, found.relation.name)
-        self._statement = Statement(found, ledger.note(site.run, found.policy, self._name, self._kind))
+        self._statement = Plain(found, ledger.note(site.run, found.policy, self._name, self._kind))
         self._settings = {
             **predicate.settings(found.policy, found.relation),
             "lock_timeout": f"{int(params['lock_timeout'] * 1000)}ms",
@@ -86,12 +130,17 @@ class Deleter:
             "jit": "off",
         }
         self.done = Done()
+        # Why rows of the chunk have to stay, in the server's words.
+        self._kept = ""
         site.prepare(self._settings)
         self._began = int(site.worker.rows(_NOW)[0]["number"])
 
     def delete(self, chunk: Chunk) -> None:
-        """Delete the rows of ``chunk`` batch by batch. The last COMMIT waits for the disk, and so for all before it."""
-        at = 0
+        """Delete the rows of ``chunk`` batch by batch. The last COMMIT waits for the disk, and so for all before it.
+
+        Raises Deferred when rows had to stay because others, which nobody let us see, reference them.
+        """
+        at, self._kept = 0, ""
         while at < len(chunk.keys.blocks):
             self._site.allowed()
             began = time.monotonic()
@@ -99,7 +148,13 @@ class Deleter:
             count, columns = chunk.keys.batch(at, self._pace.rows(pace))
             first, at = at * BLOCK + 1, at + (count + BLOCK - 1) // BLOCK
             deleted, stayed = self._batch(chunk, first, count, columns, last=at >= len(chunk.keys.blocks))
+            chunk.deleted += deleted
             self._count(deleted, stayed, time.monotonic() - began, pace)
+        if self._kept:
+            raise Deferred(
+                f"rows of {self._name} are referenced by some that this user does not see ({self._kept}); let it "
+                "SELECT from that table, so that these stay and the others go"
+            )
 
     def _count(self, deleted: int, stayed: int, seconds: float, pace: float) -> None:
         done = self.done
@@ -119,6 +174,7 @@ class Deleter:
         place = self._place(chunk, first, count)
         rows = Rows(columns, chunk.keys.span(first, count), first, count)
         tries: tuple[str, ...] = FREE
+        kept = ""
         try:
             if self._all(rows, place, durable=last):
                 return count, 0
@@ -127,17 +183,30 @@ class Deleter:
             if error.sqlstate not in AGAIN:
                 raise
             tries = FREE[1:]
+            if error.sqlstate in REFERENCED and count > BLOCK:
+                return self._blocks(chunk, first, count, last=last)
         # At last nobody can have these now: the ledger says that all of them stayed.
         for free in (*tries, "false"):
             try:
-                found = self._transaction(self._statement.batch(rows, place, free.format(self._began)), place, last)
+                found = self._some(rows, place, free.format(self._began), durable=last)
                 if found is not None:
+                    self._kept = kept if free == "false" and kept else self._kept
                     return found
             except trouble.SqlError as error:
                 self._roll_back()
                 if error.sqlstate not in AGAIN:
                     raise
+                kept = str(error).rstrip(".") if error.sqlstate in REFERENCED else kept
         raise Unreachable(f"The connection to {self._site.worker.place} was lost again and again.")
+
+    def _blocks(self, chunk: Chunk, first: int, count: int, *, last: bool) -> tuple[int, int]:
+        """The batch in parts, as small as can be: only that with a row which is referenced stays."""
+        sums = (0, 0)
+        for at in range(first, first + count, BLOCK):
+            size, columns = chunk.keys.batch(at // BLOCK, BLOCK)
+            done = self._batch(chunk, at, size, columns, last=last and at + size == first + count)
+            sums = (sums[0] + done[0], sums[1] + done[1])
+        return sums
 
     def _place(self, chunk: Chunk, first: int, count: int) -> dict[str, Any]:
         """What the ledger says of a batch before it is done."""
@@ -159,10 +228,28 @@ class Deleter:
         noted = worker.rows(self._statement.note(rows, place))[0]
         return self._commit(str(noted["xid"]), (rows.count, 0), place) == (rows.count, 0)
 
-    def _transaction(self, statement: Any, place: dict[str, Any], durable: bool) -> Optional[tuple[int, int]]:
-        """Delete and COMMIT. None when the COMMIT got lost and did not happen."""
-        row = self._site.worker.rows(self._begin(durable) + statement)[0]
+    def _some(self, rows: Rows, place: dict[str, Any], free: str, *, durable: bool) -> Optional[tuple[int, int]]:
+        """Delete what is there and COMMIT. None when that has to be tried again: the COMMIT got lost."""
+        worker = self._site.worker
+        if "rules" in self._found.policy.accept:
+            return self._some_plainly(rows, place, free, durable=durable)
+        row = worker.rows(self._begin(durable) + self._statement.batch(rows, place, free))[0]
         return self._commit(str(row["xid"]), (int(row["deleted"]), int(row["stayed"])), place)
+
+    def _some_plainly(
+        self, rows: Rows, place: dict[str, Any], free: str, *, durable: bool
+    ) -> Optional[tuple[int, int]]:
+        """The same for tables with rules; None, too, when rows changed in between."""
+        worker = self._site.worker
+        there = worker.rows(self._begin(durable) + self._statement.choose(rows, free))
+        chosen = [int(row["day2_o"]) for row in there]
+        worker.rows(self._statement.chosen(rows, chosen))
+        if worker.affected != len(chosen):
+            self._roll_back()
+            return None
+        stayed = sorted(set(range(1, rows.count + 1)) - set(chosen))
+        noted = worker.rows(self._statement.partly(rows, place, stayed))[0]
+        return self._commit(str(noted["xid"]), (len(chosen), len(stayed)), place)
 
     def _begin(self, durable: bool) -> Any:
         from psycopg2 import sql

@@ -15,11 +15,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import preflight
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote, spell
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.trouble import (
-    INSUFFICIENT_PRIVILEGE,
-    QUERY_CANCELED,
-    SqlError,
-)
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.trouble import QUERY_CANCELED, SqlError
 from ansible_collections.day2.ops.plugins.module_utils._retention import (
     obstacles,
     parts,
@@ -28,8 +24,9 @@ from ansible_collections.day2.ops.plugins.module_utils._retention import (
     reach,
     tables,
 )
+from ansible_collections.day2.ops.plugins.module_utils._retention.plan import in_order
 from ansible_collections.day2.ops.plugins.module_utils._retention.policy import interval
-from ansible_collections.day2.ops.plugins.module_utils._retention.reach import Links
+from ansible_collections.day2.ops.plugins.module_utils._retention.reach import Links, Referred
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import (
     Due,
     Found,
@@ -68,20 +65,23 @@ def find(run: Run, session: Session, policies: Sequence[Policy]) -> list[Found]:
         now = session.rows("SELECT now() AS now")[0]["now"]
         relations = [tables.read_relation(session, policy) for policy in policies]
         links = reach.read_links(session, [relation.oid for relation in relations])
-        found, young = [], []
+        found, young = [], set()
         for policy, relation in zip(policies, relations):
             cutoff, is_young = read_cutoff(session, policy, now)
             whole = parts.read_partitions(session, policy, relation, links, cutoff)
             referrers = links.referenced_by(relation.oid)
+            referrers |= {one.oid for one in relations if not referrers.isdisjoint(links.family(one.oid))}
             found.append(Found(policy, relation, cutoff, Due(), partitions=whole, referenced_by=referrers))
-            young.append(is_young)
+            young |= {policy.name} if is_young else set()
         preflight.require_grants(run, session, MODULE, relations, [], _owned(found))
         hashes = session.rows(_KNOWN, [run.target, [policy.hash for policy in policies]])
         known = {row["hash"] for row in hashes}
         found = [replace(one, known=one.policy.hash in known) for one in found]
-        found = [_measured(run, session, one, is_young, links) for one, is_young in zip(found, young)]
-        emptied = {member for one in found for member in links.family(one.relation.oid)}
-        return [replace(one, obstacles=(*one.obstacles, *_referenced(session, one, links, emptied))) for one in found]
+        measured: dict[str, Found] = {}
+        for one in in_order(found):
+            before = list(measured.values())
+            measured[one.policy.name] = _measured(run, session, one, one.policy.name in young, links, before)
+        return [measured[policy.name] for policy in policies]
 
 
 def read_cutoff(session: Session, policy: Policy, now: datetime) -> tuple[Optional[datetime], bool]:
@@ -98,8 +98,8 @@ def read_cutoff(session: Session, policy: Policy, now: datetime) -> tuple[Option
     return row["cutoff"], row["young"]
 
 
-def _measured(run: Run, session: Session, one: Found, young: bool, links: Links) -> Found:
-    """With obstacles and, unless they forbid even that, with the counts."""
+def _measured(run: Run, session: Session, one: Found, young: bool, links: Links, before: Sequence[Found]) -> Found:
+    """With obstacles and, unless they forbid even that, with the counts. ``before``: what this run does first."""
     policy, relation = one.policy, one.relation
     run.deadline.check()
     left = run.deadline.left()
@@ -108,39 +108,40 @@ def _measured(run: Run, session: Session, one: Found, young: bool, links: Links)
     stand = obstacles.obstacles(session, policy, relation, links)
     if policy.keep_last is not None and not probe.ordered(session, policy, relation):
         stand.append(obstacles.unordered(policy, relation))
+    stand = [*probe.hidden(session, policy, relation), *stand]
     if not obstacles.countable(policy, stand):
         return replace(one, obstacles=tuple(stand))
     one = replace(one, silent=reach.read_silent(session, links.family(relation.oid)))
-    relation = probe.probe(session, policy, relation)
+    relation = reach.referred(session, links, probe.probe(session, policy, relation), before)
+    session.configure(search_path=predicate.settings(policy, _meaning(relation))["search_path"])
     run.live.progress(f"counting what is due in {spell(relation.schema, relation.name)}")
     # Nobody would be told of rows that go with their partition: neither triggers nor subscribers.
     told = any(obstacle.name in ("triggers", "rules", "publication") for obstacle in stand)
     apart = [part for part in one.partitions if part.pending or not told]
     whole = tuple(part for part in apart if _goes(session, policy, relation, one.cutoff, part))
+    stand += _depended(session, relation, whole)
     due, whole = count(session, policy, relation, one.cutoff, whole, links)
     stand += obstacles.limits(policy, relation, due, young)
     return replace(one, relation=relation, due=due, obstacles=tuple(stand), partitions=whole)
 
 
-def _referenced(session: Session, one: Found, links: Links, emptied: set[int]) -> list[Obstacle]:
-    """Tables that still reference rows which are due and keep them, but for those in which this run deletes too."""
-    policy, relation, stand = one.policy, one.relation, []
-    session.configure(**predicate.settings(policy, relation))
-    for reference in links.referring(relation.oid) if one.due.rows else []:
-        if reference.action not in (reach.NO_ACTION, reach.RESTRICT) or reference.table in emptied:
-            continue
-        child = reach.read_name(session, reference.table)
-        statement = predicate.still_referenced(policy, relation, one.cutoff, child, reference.pairs)
-        try:
-            kept = session.rows(statement, timeout=COUNT_SECONDS)[0]["found"]
-        except SqlError as error:
-            # Whoever may not read that table learns it from the delete.
-            if error.sqlstate not in (INSUFFICIENT_PRIVILEGE, QUERY_CANCELED):
-                raise
-            kept = False
-        if kept:
-            stand.append(obstacles.referenced(links, reference))
-    return stand
+def _meaning(relation: Referred) -> Relation:
+    """With the schemas that names in the policies of tables which go first mean, too."""
+    going = (each.relation.path for one in relation.referrers for each in one.going)
+    return replace(relation, path=tuple(dict.fromkeys((*relation.path, *(name for path in going for name in path)))))
+
+
+def _depended(session: Session, relation: Relation, whole: Sequence[Partition]) -> list[Obstacle]:
+    names = {part.oid: spell(part.schema, part.name) for part in whole}
+    return [obstacles.depended(relation, names[oid], what) for oid, what in reach.read_dependents(session, names)]
+
+
+def _kept(session: Session, policy: Policy, relation: Relation, cutoff: Optional[datetime], rows: int) -> int:
+    """How many rows nothing but references keep, beside the ``rows`` that are due."""
+    if not isinstance(relation, Referred) or not relation.referrers:
+        return 0
+    free = predicate.due(policy, replace(relation, referrers=()), cutoff)
+    return max(int(_ask(session, policy, relation, predicate.counting(relation, free))[0]["rows"]) - rows, 0)
 
 
 def count(
@@ -152,25 +153,25 @@ def count(
     links: Links,
 ) -> tuple[Due, tuple[Partition, ...]]:
     """What is due, counted, and the partitions with the rows that they hold."""
-    due = predicate.due(policy, relation, cutoff)
-    counted = _ask(session, policy, relation, predicate.counting(relation, due, by_part=relation.kind == "p"))
-    rows = sum(row["rows"] for row in counted)
+    due = predicate.due(policy, relation, cutoff, foreseen=True)
+    by_part = _ask(session, policy, relation, predicate.counting(relation, due, by_part=relation.kind == "p"))
+    rows = sum(row["rows"] for row in by_part)
     owner = parts.leaves(links, whole)
     apart = {part.oid: 0 for part in whole}
-    for row in counted:
+    for row in by_part:
         if row.get("part") in owner:
             apart[owner[row["part"]]] += row["rows"]
-    held = 0
+    held = kept = _kept(session, policy, relation, cutoff, rows)
     if policy.legal_hold is not None:
         condition = predicate.held(policy, relation, cutoff)
-        held = _ask(session, policy, relation, predicate.counting(relation, condition))[0]["rows"]
+        held += _ask(session, policy, relation, predicate.counting(relation, condition))[0]["rows"]
     total = float(max(_total(session, policy, relation), rows + held))
     size = int(relation.bytes * rows / total) if total else 0
     whole = tuple(part if part.pending else replace(part, rows=float(apart[part.oid])) for part in whole)
     by_name = tuple(
-        (links.names[row["part"]], int(row["rows"])) for row in counted if row.get("part") not in (None, *owner)
+        (links.names[row["part"]], int(row["rows"])) for row in by_part if row.get("part") not in (None, *owner)
     )
-    return Due(rows, held, total, size, sum(apart.values()), by_name), whole
+    return Due(rows, held, total, size, sum(apart.values()), by_name, kept), whole
 
 
 def _goes(session: Session, policy: Policy, relation: Relation, cutoff: Optional[datetime], part: Partition) -> bool:

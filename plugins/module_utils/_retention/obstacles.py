@@ -40,7 +40,7 @@ def obstacles(session: Session, policy: Policy, relation: Relation, links: Links
 def countable(policy: Policy, found: Sequence[Obstacle]) -> bool:
     """Whether the server could count what is due: the column is fit, and no row is hidden."""
     names = {one.name for one in found}
-    return "" not in names and ("row_security" not in names or "row_security" in policy.accept)
+    return "" not in names and names & {"row_security", "protect_row_security"} <= policy.accept
 
 
 def limits(policy: Policy, relation: Relation, due: Due, young: bool) -> list[Obstacle]:
@@ -122,11 +122,10 @@ def references(links: Links, reached: Reach) -> list[Obstacle]:
     return found
 
 
-def referenced(links: Links, one: Reference) -> Obstacle:
-    """Rows that are due and that the server will not delete."""
-    child, parent = f"{links.names[one.table]} ({one.columns})", links.names[one.target]
-    text = f"rows of {parent} that are due are still referenced by {child}, so the server refuses to delete them"
-    return Obstacle("", f"{text}; name them in protect, or let a policy for {links.names[one.table]} go first.")
+def depended(relation: Relation, partition: str, dependent: str) -> Obstacle:
+    """A partition that goes as a whole, and what the server will not drop it without."""
+    text = f"{dependent} depends on partition {partition} of {_subject(relation)}, so the server refuses to drop it"
+    return Obstacle("", f"{text}; drop that first, or leave out partitions so that rows are deleted one by one.")
 
 
 def hooked(links: Links, relation: Relation, hooks: Sequence[Hook]) -> list[Obstacle]:
@@ -153,6 +152,12 @@ def hooked(links: Links, relation: Relation, hooks: Sequence[Hook]) -> list[Obst
 def secured(relation: Relation, role: str) -> list[Obstacle]:
     text = f"row-level security hides rows of {_subject(relation)} from the user {role}"
     return [_accept("row_security", text, "give the user BYPASSRLS")]
+
+
+def hidden(policy: Policy, option: str, role: str, told: str) -> Obstacle:
+    """Rows that an option of the policy has to look at and does not see. ``told``: the server's words."""
+    text = f"row-level security hides rows that {option} reads from the user {role}, so they would keep nothing"
+    return _accept("protect_row_security", f"{text} ({told})", "give the user BYPASSRLS")
 
 
 def naive(policy: Policy, relation: Relation) -> list[Obstacle]:

@@ -16,7 +16,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.records import Acti
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote, spell
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, duration
 from ansible_collections.day2.ops.plugins.module_utils._retention import types
-from ansible_collections.day2.ops.plugins.module_utils._retention.state import Found, Partition
+from ansible_collections.day2.ops.plugins.module_utils._retention.state import Due, Found, Partition
 
 # What a slow disk and a store some way off still do: rows and bytes per second, and what compression leaves. Earlier
 # runs on a server teach how many rows it really does; its bytes are as much faster or slower.
@@ -97,12 +97,11 @@ def checks(found: Sequence[Found]) -> list[Check]:
     made = []
     for one in found:
         due, total = count(one.due.rows, "row"), amount(one.due.total)
-        held = f"; {count(one.due.held, 'row')} more under legal hold" if one.due.held else ""
         made.append(
             types.DUE(
                 f"{spell(one.relation.schema, one.relation.name)} ({one.policy.name})",
                 one.due.rows,
-                summary=f"{due} of about {total} {'is' if one.due.rows == 1 else 'are'} due{held}.",
+                summary=f"{due} of about {total} {'is' if one.due.rows == 1 else 'are'} due{_held(one.due)}.",
                 policy=one.policy.name,
                 table=spell(one.relation.schema, one.relation.name),
                 cutoff=_cutoff(one),
@@ -118,8 +117,10 @@ def checks(found: Sequence[Found]) -> list[Check]:
 
 def summarize(found: Sequence[Found], steps: Sequence[Step]) -> str:
     """One sentence on what was measured and what follows; an empty plan says why."""
-    held = sum(one.due.held for one in found)
+    referenced = sum(one.due.referenced for one in found)
+    held = sum(one.due.held for one in found) - referenced
     kept = f", {count(held, 'row')} under legal hold" if held else ""
+    kept += f", {count(referenced, 'row')} kept by references" if referenced else ""
     what = f"{len(found)} {'policy' if len(found) == 1 else 'policies'}, {count(_rows(found), 'row')} due{kept}"
     totals = {status: sum(step.action["status"] == status for step in steps) for status in records.ACTION_STATUSES}
     said = [f"{amount(total)} {status}" for status, total in totals.items() if total]
@@ -182,14 +183,20 @@ def _once(steps: Sequence[Step]) -> list[Step]:
 
 def _delete(one: Found, name: str, rows: int, rate: float) -> Step:
     size = int(one.due.bytes * rows / one.due.rows)
-    held = f"; {count(one.due.held, 'row')} more under legal hold" if one.due.held else ""
     before = {"rows": int(one.due.total), "rows_held": one.due.held, "bytes": one.relation.bytes}
-    reason = f"{amount(rows)} of about {amount(one.due.total)} rows {_why(one, rows)}{held}{_accepted(one)}"
+    reason = f"{amount(rows)} of about {amount(one.due.total)} rows {_why(one, rows)}{_held(one.due)}{_accepted(one)}"
     predicted = _predicted(one, rows, size, rate)
     if one.due.parts:
         # For the rehearsal of whatever vacuums the partitions.
         predicted["parts"] = json.dumps(dict(one.due.parts))
     return Step(types.DELETE_ROWS.plan(name, reason, predicted=predicted, before=before), one)
+
+
+def _held(due: Due) -> str:
+    """Rows that would go, if nothing kept them."""
+    legal = due.held - due.referenced
+    said = f"; {count(legal, 'row')} more under legal hold" if legal else ""
+    return said + (f"; {count(due.referenced, 'row')} more kept by references" if due.referenced else "")
 
 
 def _accepted(one: Found) -> str:

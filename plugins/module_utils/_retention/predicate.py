@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from typing import Any, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote
+from ansible_collections.day2.ops.plugins.module_utils._retention.reach import Referred, Referrer
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import Column, Policy, Relation
 
 NAIVE = "timestamp without time zone"
@@ -30,12 +31,10 @@ PINNED = {
 }
 
 
-def due(policy: Policy, relation: Relation, cutoff: Optional[datetime]) -> Any:
-    """True for rows that go. Never true for rows without a value in the policy's column or in one of its groups."""
-    parts = _rule(policy, relation, cutoff)
-    if policy.legal_hold is not None:
-        parts.append(_sql("{} IS NOT TRUE", text(policy.legal_hold)))
-    return _all(parts)
+def due(policy: Policy, relation: Relation, cutoff: Optional[datetime], *, foreseen: bool = False) -> Any:
+    """True for rows that go. Never for rows without a value in the policy's column or in one of its groups, nor for
+    those that are referenced: by rows that are there now or, ``foreseen``, that will be when it is their turn."""
+    return _all([*_free(policy, relation, cutoff), *_unreferenced(policy, relation, cutoff, foreseen)])
 
 
 def held(policy: Policy, relation: Relation, cutoff: Optional[datetime]) -> Any:
@@ -67,7 +66,7 @@ def settings(policy: Policy, relation: Relation) -> dict[str, str]:
         **PINNED,
         "search_path": ", ".join(("pg_catalog", *map(quote, relation.path), "pg_temp")),
         # Rows that a policy of the server hides from us are an error and no silence, unless that was accepted.
-        "row_security": "on" if "row_security" in policy.accept else "off",
+        "row_security": "off" if policy.accept.isdisjoint(("row_security", "protect_row_security")) else "on",
     }
 
 
@@ -91,6 +90,18 @@ def text(given: str) -> Any:
 
 def explain(relation: Relation, condition: Any) -> Any:
     return _sql("EXPLAIN SELECT FROM {} AS t WHERE {}", table(relation), condition)
+
+
+def planned(statement: Any) -> Any:
+    return _sql("EXPLAIN {}", statement)
+
+
+def alone(relation: Relation, condition: str) -> Any:
+    """A statement that asks for a condition of the policy without reading the table."""
+    from psycopg2 import sql
+
+    columns = (_sql("NULL::{} AS {}", sql.SQL(one.type), sql.Identifier(one.name)) for one in relation.columns)
+    return _sql("SELECT FROM (SELECT {}) AS t WHERE {}", sql.SQL(", ").join(columns), text(condition))
 
 
 def columns_of(query: str) -> Any:
@@ -118,25 +129,6 @@ def counting(relation: Relation, condition: Any, *, by_part: bool = False) -> An
     )
 
 
-def still_referenced(
-    policy: Policy,
-    relation: Relation,
-    cutoff: Optional[datetime],
-    child: tuple[str, str],
-    pairs: Sequence[tuple[str, str]],
-) -> Any:
-    """A statement that says whether rows of ``child`` reference rows that are due."""
-    from psycopg2 import sql
-
-    return _sql(
-        "SELECT EXISTS (SELECT FROM {} AS t WHERE {} AND EXISTS (SELECT FROM {} AS day2_c WHERE {})) AS found",
-        table(relation),
-        due(policy, relation, cutoff),
-        sql.Identifier(*child),
-        _equal("day2_c", [ours for ours, _theirs in pairs], [theirs for _ours, theirs in pairs]),
-    )
-
-
 def anything() -> Any:
     return _sql("true")
 
@@ -153,6 +145,78 @@ def _rule(policy: Policy, relation: Relation, cutoff: Optional[datetime]) -> lis
     if policy.protect is not None:
         parts.append(unprotected(policy.protect, relation))
     return parts
+
+
+def _free(policy: Policy, relation: Relation, cutoff: Optional[datetime]) -> list[Any]:
+    """What makes a row due, whoever references it."""
+    parts = _rule(policy, relation, cutoff)
+    if policy.legal_hold is not None:
+        parts.append(_sql("{} IS NOT TRUE", text(policy.legal_hold)))
+    return parts
+
+
+def _unreferenced(policy: Policy, relation: Relation, cutoff: Optional[datetime], foreseen: bool) -> list[Any]:
+    referrers = relation.referrers if isinstance(relation, Referred) else ()
+    own = [one for one in referrers if one.own and foreseen]
+    # Not as NOT EXISTS, which the server makes joins of: there may be thousands, and the key is to be looked up first.
+    parts = [_sql("{} IS NOT TRUE", _kept(one, relation, "t", foreseen)) for one in referrers if one not in own]
+    return [*parts, _sql("{} IS NOT TRUE", _kept_by_own(policy, relation, cutoff, own, parts))] if own else parts
+
+
+def _kept(one: Referrer, relation: Relation, of: str, foreseen: bool) -> Any:
+    """Whether a row of ``one`` references the row ``of``. What a row says of itself keeps it not."""
+    from psycopg2 import sql
+
+    alias = "day2_r" if of == "t" else f"{of}r"
+    there: sql.Composable = sql.Identifier(*one.table)
+    if foreseen and one.going:
+        let_go = [due(each.policy, each.relation, each.cutoff, foreseen=True) for each in one.going]
+        there = _sql("(SELECT t.* FROM {} AS t WHERE ({}) IS NOT TRUE)", there, sql.SQL(" OR ").join(let_go))
+    parts = [_refers(alias, one, of)]
+    if one.own:
+        parts.append(_other(alias, of, relation))
+    if one.behind:
+        behind = [_kept(each, relation, alias, foreseen) for each in one.behind]
+        parts.append(_sql("({})", sql.SQL(" OR ").join(behind)))
+    return _sql("EXISTS (SELECT FROM {} AS {} WHERE {})", there, sql.Identifier(alias), _all(parts))
+
+
+def _kept_by_own(
+    policy: Policy, relation: Relation, cutoff: Optional[datetime], own: Sequence[Referrer], others: Sequence[Any]
+) -> Any:
+    """Whether rows of the same table that stay reference it, directly or through rows that go; or it them, in a circle:
+    rows go only when nothing references them any more."""
+    from psycopg2 import sql
+
+    names = dict.fromkeys((*relation.key, *(name for one in own for pair in one.pairs for name in pair)))
+    rows = _sql(
+        "(SELECT {}, {} IS NOT TRUE AS day2_stays FROM {} AS t)",
+        _names("t", list(names)),
+        _all([*_free(policy, relation, cutoff), *others]),
+        table(relation),
+    )
+
+    def refer(of: str) -> Any:
+        refers = sql.SQL(" OR ").join(_refers("day2_c", one, of) for one in own)
+        return _sql("({}) AND {}", refers, _other("day2_c", of, relation))
+
+    return _sql(
+        "EXISTS (WITH RECURSIVE day2_w AS (SELECT day2_c.* FROM {rows} AS day2_c WHERE {first}"
+        " UNION ALL SELECT day2_c.* FROM day2_w JOIN {rows} AS day2_c ON {further})"
+        " CYCLE {key} SET day2_again USING day2_path SELECT FROM day2_w WHERE day2_stays OR day2_again)",
+        rows=rows,
+        first=refer("t"),
+        further=refer("day2_w"),
+        key=sql.SQL(", ").join(map(sql.Identifier, relation.key)),
+    )
+
+
+def _refers(alias: str, one: Referrer, of: str) -> Any:
+    return _equal(alias, [ours for ours, _theirs in one.pairs], [theirs for _ours, theirs in one.pairs], of=of)
+
+
+def _other(alias: str, of: str, relation: Relation) -> Any:
+    return _sql("({}) <> ({})", _names(alias, relation.key), _names(of, relation.key))
 
 
 def _older(policy: Policy, relation: Relation, cutoff: datetime) -> Any:
@@ -191,10 +255,10 @@ def unprotected(query: str, relation: Relation) -> Any:
     return _all(parts)
 
 
-def _equal(alias: str, ours: Sequence[str], theirs: Sequence[str], operator: str = "=") -> Any:
+def _equal(alias: str, ours: Sequence[str], theirs: Sequence[str], operator: str = "=", of: str = "t") -> Any:
     from psycopg2 import sql
 
-    pairs = (_sql(f"{{}} {operator} {{}}", _name(alias, one), _name("t", other)) for one, other in zip(ours, theirs))
+    pairs = (_sql(f"{{}} {operator} {{}}", _name(alias, one), _name(of, other)) for one, other in zip(ours, theirs))
     return sql.SQL(" AND ").join(pairs)
 
 
@@ -216,7 +280,7 @@ def _all(parts: Sequence[Any]) -> Any:
     return sql.SQL("(") + sql.SQL(" AND ").join(parts) + sql.SQL(")")
 
 
-def _sql(template: str, *parts: Any) -> Any:
+def _sql(template: str, *parts: Any, **named: Any) -> Any:
     from psycopg2 import sql
 
-    return sql.SQL(template).format(*parts)
+    return sql.SQL(template).format(*parts, **named)

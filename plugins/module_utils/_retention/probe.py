@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, Refused
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.trouble import INSUFFICIENT_PRIVILEGE, SqlError
-from ansible_collections.day2.ops.plugins.module_utils._retention import predicate, tables
-from ansible_collections.day2.ops.plugins.module_utils._retention.state import Policy, Relation
+from ansible_collections.day2.ops.plugins.module_utils._retention import obstacles, predicate, tables
+from ansible_collections.day2.ops.plugins.module_utils._retention.state import Obstacle, Policy, Relation
 
 UNDEFINED_FUNCTION = "42883"
 UNDEFINED_TABLE = "42P01"
@@ -31,6 +31,33 @@ def probe(session: Session, policy: Policy, relation: Relation) -> Relation:
     made = replace(relation, protects=tables.choose_protects(policy, relation.key, list(given)))
     _explain(session, policy, "protect", made, predicate.unprotected(policy.protect, made))
     return made
+
+
+def hidden(session: Session, policy: Policy, relation: Relation) -> list[Obstacle]:
+    """Options whose SQL reads tables of which row-level security hides rows: with ``row_security`` on they would not be
+    seen in silence, and what they keep would go. The server tells, also of tables behind views."""
+    found = []
+    for option in ("where", "protect", "legal_hold"):
+        given = getattr(policy, option)
+        if given is None:
+            continue
+        query = predicate.columns_of(given) if option == "protect" else predicate.alone(relation, given)
+        told = _refusal(session, query, "off")
+        if told is not None and _refusal(session, query, "on") is None:
+            role = session.rows("SELECT quote_ident(current_user) AS role")[0]["role"]
+            found.append(obstacles.hidden(policy, option, role, told))
+    session.configure(row_security=predicate.settings(policy, relation)["row_security"])
+    return found
+
+
+def _refusal(session: Session, statement: Any, security: str) -> Optional[str]:
+    """In which words the server denies it; what else is wrong is said later."""
+    session.configure(row_security=security)
+    try:
+        session.rows(predicate.planned(statement))
+    except SqlError as error:
+        return str(error).rstrip(".") if error.sqlstate == INSUFFICIENT_PRIVILEGE else None
+    return None
 
 
 def ordered(session: Session, policy: Policy, relation: Relation) -> bool:

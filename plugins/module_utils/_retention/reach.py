@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Iterable, Mapping
+from typing import Iterable, Mapping, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
+from ansible_collections.day2.ops.plugins.module_utils._retention.state import Found, Relation
 
 CASCADE, SET_NULL, SET_DEFAULT = "c", "n", "d"
 NO_ACTION, RESTRICT = "a", "r"
+# Cascades may meet again and again: so many ways to rows that keep others are looked at.
+MOST_WAYS = 300
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,26 @@ class Links:
 
 
 @dataclass(frozen=True)
+class Referrer:
+    """A table whose rows keep those that they reference. ``pairs``: its columns, each with the one that it references.
+    ``own``: it is the table itself. ``behind``: its rows would go along, and are kept by those of these tables.
+    ``going``: the policies of the run that have let go rows of it before."""
+
+    table: tuple[str, str]
+    pairs: tuple[tuple[str, str], ...]
+    own: bool = False
+    behind: tuple[Referrer, ...] = ()
+    going: tuple[Found, ...] = ()
+
+
+@dataclass(frozen=True)
+class Referred(Relation):
+    """A table whose rows others keep."""
+
+    referrers: tuple[Referrer, ...] = ()
+
+
+@dataclass(frozen=True)
 class Reach:
     """What one delete reaches. ``crossed``: references over which it goes, or which it has to look through.
     ``deletes``, ``updates``: the tables in which rows are deleted, or changed, with all their partitions."""
@@ -95,6 +118,33 @@ def reach(links: Links, table: int) -> Reach:
             elif reference.action in (SET_NULL, SET_DEFAULT) and reference.table not in updated:
                 updated.append(reference.table)
     return Reach(tuple(dict.fromkeys(crossed)), _families(links, deleted), _families(links, updated))
+
+
+def referred(session: Session, links: Links, relation: Relation, before: Sequence[Found]) -> Referred:
+    """The table with whatever keeps rows of it. ``before``: the policies of the run that come first.
+
+    A table that the user may not read, or not whole, is left out: the server refuses to delete what its rows reference.
+    """
+    ways = 0
+    wanted = {one.table for one in reach(links, relation.oid).crossed}
+    rows = {row["oid"]: row for row in session.rows(_READABLE, [list(wanted)])} if wanted else {}
+
+    def keeping(table: int, seen: frozenset[int]) -> tuple[Referrer, ...]:
+        nonlocal ways
+        found = []
+        for one in links.referring(table):
+            ways += 1
+            row, ours = rows[one.table], {name for name, _theirs in one.pairs}
+            kept = one.action in (NO_ACTION, RESTRICT)
+            further = one.action == CASCADE and one.table not in seen and ways < MOST_WAYS
+            behind = keeping(one.table, seen | {one.table}) if further else ()
+            if (kept or behind) and row["whole"] and ours <= set(row["columns"]):
+                going = tuple(each for each in before if one.table in links.family(each.relation.oid))
+                own = table == relation.oid and one.table in links.family(table)
+                found.append(Referrer((row["schema"], row["name"]), one.pairs, own, behind, going))
+        return tuple(found)
+
+    return Referred(**vars(relation), referrers=keeping(relation.oid, frozenset({relation.oid})))
 
 
 def _families(links: Links, tables: Iterable[int]) -> tuple[int, ...]:
@@ -128,6 +178,13 @@ _NAMES = """
 SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY(%s::oid[])
 """
+_READABLE = """
+SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name,
+       has_schema_privilege(n.oid, 'USAGE') AND NOT row_security_active(c.oid) AS whole,
+       ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
+                AND NOT a.attisdropped AND has_column_privilege(c.oid, a.attnum, 'SELECT')) AS columns
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY(%s::oid[])
+"""
 _HOOKS = """
 SELECT 'trigger' AS kind, t.tgname AS name, t.tgrelid::bigint AS table,
        t.tgtype & 8 <> 0 AS deletes, t.tgtype & 16 <> 0 AS updates
@@ -149,6 +206,18 @@ SELECT DISTINCT x.oid::bigint AS table, p.pubname AS name, p.pubdelete AS delete
   JOIN pg_publication_tables v ON v.schemaname = n.nspname AND v.tablename = c.relname
   JOIN pg_publication p ON p.pubname = v.pubname
  WHERE c.oid = x.oid OR c.oid <> ALL(%(tables)s::oid[]) ORDER BY 1, 2
+"""
+# What goes with a table unasked (its indexes, constraints, row type and partitions), and what else needs any of that.
+_DEPENDENTS = """
+WITH RECURSIVE going(class, oid) AS (
+    SELECT 'pg_class'::regclass::oid, %s::oid
+    UNION SELECT d.classid, d.objid FROM going g JOIN pg_depend d ON (d.refclassid, d.refobjid) = (g.class, g.oid)
+           WHERE d.deptype IN ('a', 'i', 'x', 'P', 'S'))
+SELECT DISTINCT coalesce(pg_describe_object('pg_class'::regclass, w.ev_class, 0),
+                         pg_describe_object(d.classid, d.objid, d.objsubid)) AS what
+  FROM going g JOIN pg_depend d ON (d.refclassid, d.refobjid) = (g.class, g.oid)
+  LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid
+ WHERE d.deptype = 'n' AND (d.classid, d.objid) NOT IN (SELECT class, oid FROM going) ORDER BY 1
 """
 # Rows of these cannot be named to a subscriber.
 _NAMELESS = """
@@ -175,10 +244,10 @@ def read_links(session: Session, tables: Iterable[int]) -> Links:
     return Links(references, parts, names)
 
 
-def read_name(session: Session, table: int) -> tuple[str, str]:
-    """Schema and name of a table."""
-    row = session.rows(_NAMES, [[table]])[0]
-    return row["schema"], row["name"]
+def read_dependents(session: Session, tables: Iterable[int]) -> list[tuple[int, str]]:
+    """What the server would not drop one of the tables without, each with that table."""
+    found = [(one, row["what"]) for one in tables for row in session.rows(_DEPENDENTS, [one])]
+    return list(dict.fromkeys(found))
 
 
 def read_hooks(session: Session, reached: Reach) -> list[Hook]:

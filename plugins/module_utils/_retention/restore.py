@@ -137,7 +137,8 @@ def plan(run: Run, store: Store, session: Session) -> tuple[list[Step], Optional
     missing = chunk.missing(list(kept.values()), sums)
     found = chunk.missing_check(policy, missing, store) if missing else None
     steps = []
-    for prefix in asked or kept:
+    # The newest first: where rows reference others of their table, those that are referenced went last.
+    for prefix in asked or reversed(list(kept)):
         known = sums.get(prefix, ledger.Sums())
         if known.removed or prefix in missing or (known.restored and not into):
             continue

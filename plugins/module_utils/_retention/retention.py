@@ -175,7 +175,7 @@ def _stayed(steps: Sequence[plan.Step]) -> list[records.Check]:
         after = step.action["after"]
         stayed = int(after.get("rows_stayed") or 0)
         if stayed:
-            text = f"{count(stayed, 'row')} changed or locked meanwhile; the ledger has the keys."
+            text = f"{count(stayed, 'row')} changed, locked or referenced meanwhile; the ledger has the keys."
             made.append(
                 types.STAYED(
                     step.action["subject"], stayed, summary=text,

@@ -11,8 +11,8 @@ from typing import Optional
 
 # What a policy may accept by name; see :mod:`obstacles`.
 ACCEPTABLE = (
-    "unindexed_reference", "cascade", "set_null", "triggers", "rules", "row_security", "publication",
-    "naive_timestamp", "min_age", "max_fraction", "max_rows",
+    "unindexed_reference", "cascade", "set_null", "triggers", "rules", "row_security", "protect_row_security",
+    "publication", "naive_timestamp", "min_age", "max_fraction", "max_rows",
 )  # fmt: skip
 
 
@@ -105,8 +105,9 @@ class Relation:
 
 @dataclass(frozen=True)
 class Due:
-    """Rows that a policy lets go, those that only a legal hold keeps, and all rows of the table. Bytes: estimated.
-    ``apart``: the part of ``rows`` that lies in partitions which go as a whole."""
+    """Rows that a policy lets go, those that only a legal hold or other rows keep, and all rows of the table. Bytes:
+    estimated. ``apart``: the part of ``rows`` that lies in partitions which go as a whole. ``referenced``: the part of
+    ``held`` that other rows keep."""
 
     rows: int = 0
     held: int = 0
@@ -115,6 +116,7 @@ class Due:
     apart: int = 0
     # Of a partitioned table: the rows by partition, spelled.
     parts: tuple[tuple[str, int], ...] = ()
+    referenced: int = 0
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name, c.relkind::text AS
    AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname NOT IN ('information_schema', 'day2')
  ORDER BY 2, 3
 """
+# The default of a generated column is all that says how it is made.
 # A constraint that was never validated promises nothing about the rows that are there.
 _COLUMNS = """
 SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
@@ -37,7 +38,8 @@ SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
                                        AND k.conkey = ARRAY[a.attnum] AND NOT k.convalidated) AS not_null,
        CASE WHEN a.attcollation <> t.typcollation
             THEN quote_ident(cn.nspname) || '.' || quote_ident(co.collname) END AS collation,
-       CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END AS default,
+       CASE a.attgenerated WHEN '' THEN '' ELSE 'GENERATED ALWAYS AS (' END || pg_get_expr(d.adbin, d.adrelid) ||
+       CASE a.attgenerated WHEN '' THEN '' WHEN 's' THEN ') STORED' ELSE ') VIRTUAL' END AS default,
        a.attidentity::text AS identity, a.attgenerated <> '' AS generated, format_type(base.oid, NULL) AS base,
        ARRAY(SELECT nspname::text FROM pg_namespace WHERE oid IN (t.typnamespace, base.typnamespace, e.typnamespace)
               ORDER BY 1) AS schemas

@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core import clock, records
-from ansible_collections.day2.ops.plugins.module_utils._core.errors import Deferred, OpsError
+from ansible_collections.day2.ops.plugins.module_utils._core.errors import Deferred, OpsError, Refused
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import trouble
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, compose
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.copying import Copier
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
 from ansible_collections.day2.ops.plugins.module_utils._retention import chunk as chunks
-from ansible_collections.day2.ops.plugins.module_utils._retention import ledger, predicate, tables, types
+from ansible_collections.day2.ops.plugins.module_utils._retention import ledger, predicate, reach, tables, types
 from ansible_collections.day2.ops.plugins.module_utils._retention.copy import Chunk, Pass, Target, source, target_of
 from ansible_collections.day2.ops.plugins.module_utils._retention.plan import Step
 from ansible_collections.day2.ops.plugins.module_utils._retention.site import Site
@@ -30,8 +30,16 @@ from ansible_collections.day2.ops.plugins.module_utils._retention.state import F
 from ansible_collections.day2.ops.plugins.module_utils._store.base import Stored
 
 MARK = "day2 retention"
+DEADLOCK = "40P01"
 _COMMENT = "SELECT obj_description(%s::oid, 'pg_class') AS text"
 _ATTACHED = "SELECT inhdetachpending AS pending FROM pg_inherits WHERE inhrelid = %s"
+# The server detaches one partition of a table after the other.
+_PENDING = """
+SELECT n.nspname AS schema, c.relname AS name
+  FROM pg_inherits i JOIN pg_inherits o USING (inhparent)
+  JOIN pg_class c ON c.oid = o.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE i.inhrelid = %s AND o.inhrelid <> i.inhrelid AND o.inhdetachpending
+"""
 _MARKED = """
 SELECT c.oid::bigint, n.nspname AS schema, c.relname AS name, d.description AS comment,
        pg_total_relation_size(c.oid)::bigint AS bytes, greatest(c.reltuples, 0)::float8 AS rows
@@ -58,7 +66,7 @@ def read_mark(comment: str) -> dict[str, Any]:
 
 
 def detached(session: Session, found: Sequence[Found]) -> list[Step]:
-    """Steps for the tables that earlier runs detached and did not drop any more."""
+    """Steps for the tables that earlier runs detached and did not drop any more; :class:`Refused` where they cannot."""
     steps = []
     for row in session.rows(_MARKED, [f"{MARK} {{"]):
         told = read_mark(row.pop("comment"))
@@ -67,6 +75,9 @@ def detached(session: Session, found: Sequence[Found]) -> list[Step]:
             if (told.get("policy"), told.get("table")) == (one.policy.name, spell(relation.schema, relation.name)):
                 part = Partition(**row, upper=str(told.get("upper")))
                 name = spell(part.schema, part.name)
+                needed = _needed(session, part)
+                if needed:
+                    raise Refused(f"Failed to start retention: policies[{one.policy.name}]: {needed}.")
                 predicted = {"policy": one.policy.name, "table": told["table"], "partition": name, "bytes": part.bytes}
                 reason = f"an earlier run detached it from {told['table']} and did not finish"
                 steps.append(Step(types.DROP_PARTITION.plan(name, reason, predicted=predicted), one, part))
@@ -83,6 +94,9 @@ def drop(site: Site, step: Step) -> None:
     if holder is not None:
         raise Deferred(holder)
     try:
+        needed = _needed(site.control, part)
+        if needed:
+            raise OpsError(f"{needed}.")
         _detach(site, step.found, part)
         found = replace(step.found, relation=_relation(site, step.found, part))
         site.prepare({**predicate.settings(found.policy, found.relation), "lock_timeout": _timeout(site)})
@@ -112,6 +126,13 @@ def drop(site: Site, step: Step) -> None:
     records.finish(step.action, types.DROP_PARTITION.measured(after))
 
 
+def _needed(session: Session, part: Partition) -> str:
+    """Why the server would not drop the table, once it is archived."""
+    found = [what for _table, what in reach.read_dependents(session, [part.oid])]
+    name = spell(part.schema, part.name)
+    return f"{found[0]} depends on {name}, so the server refuses to drop it; drop that first" if found else ""
+
+
 def _detach(site: Site, found: Found, part: Partition) -> None:
     """Its own name in its comment, then out of the table. Nobody waits for it longer than the brake lets them."""
     relation, worker = found.relation, site.worker
@@ -119,6 +140,9 @@ def _detach(site: Site, found: Found, part: Partition) -> None:
     attached = site.control.rows(_ATTACHED, [part.oid])
     if not attached:
         return
+    others = [spell(row["schema"], row["name"]) for row in site.control.rows(_PENDING, [part.oid])]
+    if others:
+        raise Deferred(f"{others[0]} is still being detached from {spell(relation.schema, relation.name)}")
     how = "FINALIZE" if attached[0]["pending"] else "CONCURRENTLY"
     text = site.control.rows(_COMMENT, [part.oid])[0]["text"]
     if not (text or "").startswith(MARK):
@@ -175,19 +199,21 @@ def _part(one: Chunk) -> Part:
 
 
 def _drop(site: Site, found: Found, own: Relation, held: Sequence[Part]) -> None:
-    """In one transaction: nobody can write any more, what is there is what was archived, the ledger, the end."""
+    """In one transaction: nobody can write any more, what is there is what was archived, the ledger, the end.
+
+    The rows are read again, which lasts as long as reading does: who reads them, too, is not held up by that.
+    """
     worker, policy = site.worker, found.policy
     parent = spell(found.relation.schema, found.relation.name)
     name = spell(own.schema, own.name)
     worker.rows(f"BEGIN; SET LOCAL synchronous_commit = {site.durable}")
     try:
-        worker.rows(compose("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE", name=(own.schema, own.name)))
-        count = compose("SELECT count(*) AS rows, coalesce(sum(t.xmin::text::bigint), 0)::text AS versions FROM ")
-        there = worker.rows(count + source(own) + compose(" AS t"))[0]
+        worker.rows(compose("LOCK TABLE {name} IN SHARE MODE", name=(own.schema, own.name)))
+        there, versions = _there(site, own)
         rows = sum(one.rows for one in held)
-        if (there["rows"], int(there["versions"])) != (rows, sum(one.versions for one in held)):
+        if (there, versions) != (rows, sum(one.versions for one in held)):
             raise OpsError(
-                f"{name} holds {there['rows']} rows and {rows} were archived, or some changed meanwhile; it is "
+                f"{name} holds {there} rows and {rows} were archived, or some changed meanwhile; it is "
                 f"detached and stays until the next run; or attach it to {parent} again"
             )
         for one in held:
@@ -200,13 +226,33 @@ def _drop(site: Site, found: Found, own: Relation, held: Sequence[Part]) -> None
         worker.rows("COMMIT")
     except trouble.SqlError as error:
         worker.rows("ROLLBACK")
-        if error.sqlstate == trouble.LOCK_NOT_AVAILABLE:
+        if error.sqlstate in (trouble.LOCK_NOT_AVAILABLE, DEADLOCK):
             raise Deferred(f"somebody kept {name} locked for {site.run.params['lock_timeout']:g} s") from error
         raise
     except OpsError:
         if not worker.closed:
             worker.rows("ROLLBACK", final=True)
         raise
+
+
+def _there(site: Site, own: Relation) -> tuple[int, int]:
+    """(rows, sum of their versions) of the table, within the time that there is.
+
+    What a long statement finds is left in settings of the transaction, because only those that return nothing may be
+    long.
+    """
+    from psycopg2 import sql
+
+    worker = site.worker
+    site.run.live.progress(f"comparing {spell(own.schema, own.name)} with its archive")
+    text = (
+        "SELECT set_config('day2.rows', count(*)::text, true),"
+        " set_config('day2.versions', coalesce(sum(t.xmin::text::bigint), 0)::text, true) FROM {} AS t"
+    )
+    worker.run(sql.SQL(text).format(source(own)), watch=lambda: site.brake.watch(worker.pid))
+    found = "SELECT current_setting('day2.rows') AS rows, current_setting('day2.versions') AS versions"
+    row = worker.rows(found)[0]
+    return int(row["rows"]), int(row["versions"])
 
 
 def _timeout(site: Site) -> str:

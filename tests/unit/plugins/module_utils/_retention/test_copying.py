@@ -22,7 +22,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.threads import Task, threaded
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.copying import Copier
-from ansible_collections.day2.ops.plugins.module_utils._retention import rows
+from ansible_collections.day2.ops.plugins.module_utils._retention import copy, rows
 from tests.lab import demo
 from tests.lab.fixtures import Database, majors
 
@@ -70,6 +70,15 @@ def test_out_and_in_again(database: Database) -> None:
 def test_a_reader_cannot_change_anything(copier: Copier) -> None:
     with pytest.raises(OpsError, match="read-only"):
         copier.rows("CREATE TABLE x ()")
+
+
+@lab
+def test_money_is_written_the_same_wherever_it_is_read(database: Database) -> None:
+    database.execute(f"ALTER DATABASE {database.name} SET lc_monetary = 'C.UTF-8'")
+    run = a_run(database)
+    with closing(connect(run, "watch")) as control, closing(Copier(run, "read", control)) as copier:
+        assert control.rows("SELECT current_setting('lc_monetary') AS now") == [{"now": "C.UTF-8"}]
+        assert copier.rows("SELECT current_setting('lc_monetary')") == [("C",)]
 
 
 @lab
@@ -156,12 +165,40 @@ def test_keys_of_lines_cut_anywhere(size: int) -> None:
     assert columns[1].startswith('{"501","502"') and columns[2].endswith('"k\t1202"}')
 
 
+def row(*fields: Optional[bytes]) -> bytes:
+    """As a binary COPY writes one."""
+    sized = (struct.pack("!i", -1) if one is None else struct.pack("!i", len(one)) + one for one in fields)
+    return struct.pack("!h", len(fields)) + b"".join(sized)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("size", [1, 7, 64, 1000, 1 << 20])
+def test_a_chunk_ends_with_a_row_wherever_pieces_do(binary: bool, size: int) -> None:
+    """Whatever the bytes are: \\xff\\xff ends a binary COPY, and may be all that a value is."""
+    made = [
+        row(b"%d" % g, None, b"\xff\xff" * (g % 50)) if binary else b"%d\t\\N\t%s\n" % (g, b"x" * (g % 50))
+        for g in range(300)
+    ]
+    header, trailer = (rows.HEADER, copy.TRAILER) if binary else (b"", b"")
+    data = header + b"".join(made) + trailer
+    whole = [len(header) + sum(map(len, made[:number])) for number in range(1, 301)]
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    for most in (1, 500, 5000, len(data) - 3, len(data), len(data) + 1):
+        left = iter(pieces)
+        bound = copy.Bound(most, copy.binary_end() if binary else copy.text_end, trailer)
+        passed = b"".join(bound.through(left))
+        assert next(left, None) is None, "the server has sent it all"
+        if bound.full:
+            end = len(passed) - len(trailer)
+            assert passed == data[:end] + trailer and end in whole
+            # The row with which it is full, and what of the same piece is whole.
+            assert end <= max(most, len(header) + len(made[0])) + size + max(map(len, made))
+        else:
+            assert passed == data and most >= whole[-1] - size
+
+
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
 def test_keys_of_binary_rows_cut_anywhere(size: int) -> None:
-    def row(*fields: Optional[bytes]) -> bytes:
-        sized = (struct.pack("!i", -1) if one is None else struct.pack("!i", len(one)) + one for one in fields)
-        return struct.pack("!h", len(fields)) + b"".join(sized)
-
     made = [
         row(b"%d" % (700 + g), b"%d" % g, b'k\t\n\\"%d' % g, b"2024", None, b"", bytes(g % 300)) for g in range(1, 1203)
     ]

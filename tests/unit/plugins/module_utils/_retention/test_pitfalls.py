@@ -11,6 +11,7 @@
 # 37  LIMIT from the start each time  test_37
 # 38  references without an index     test_38; test_find: what_a_delete_reaches
 # 39  detaching partitions            test_whole: a_detaching_that_was_interrupted_is_finalised, killed_on_the_way;
+#                                     test_readers; test_alone: no_partition_goes_while_a_backup_runs;
 #                                     test_find: partitions_that_go_as_a_whole (with a default partition, none)
 # 40  nobody vacuums after a purge    test_40
 # 41  time zones and clocks           test_41; test_find: rows_older_than_a_time_..., columns_that_tell_no_age, limits

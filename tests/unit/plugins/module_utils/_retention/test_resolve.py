@@ -26,6 +26,7 @@ from ansible_collections.day2.ops.plugins.module_utils._retention.state import P
 from tests.lab import demo
 from tests.lab.fixtures import majors
 from tests.lab.lab import Lab
+from tests.lab.processes import wait_until
 from tests.unit.plugins.module_utils._retention import places
 from tests.unit.plugins.module_utils._retention.places import Place, die_in, number
 
@@ -424,6 +425,18 @@ def test_archives_are_not_removed_by_a_policy_of_which_nobody_saw_a_plan(place: 
     assert "needs an approved plan" in place.done(patch=later, check=True)["actions"][0]["reason"]
 
 
+# What takes its time in :func:`test_random_kills`, so that a kill may come at any of it.
+SLOW = (
+    ("_retention.copy", "Pass._one", 0.05),
+    ("_retention.copy", "Pass._stored", 0.05),
+    ("_postgresql.connect", "Session.rows", 0.005),
+    ("_retention.delete", "Deleter._count", 0.05),
+    ("_retention.chunk", "close", 0.1),
+)
+OURS = "FROM pg_stat_activity WHERE application_name LIKE 'day2/%%' AND datname IN (current_database(), 'postgres')"
+DUE = "SELECT count(*) FROM events WHERE at < now() - interval '95 days'"
+
+
 @lab_test
 def test_random_kills(place: Place) -> None:
     """20 ends at random moments, of the module or of its sessions; rows come and change meanwhile."""
@@ -431,40 +444,57 @@ def test_random_kills(place: Place) -> None:
     print(f"seed: DAY2_SEED={seed}")
     dice = random.Random(seed)
     places.fill(place, 2000, 1500)
-    place.database.execute("CREATE TABLE aside AS SELECT * FROM events WHERE false")
-    slow = places.small_chunks() + (
-        f"import time, {places.UTILS}._retention.delete as d\nold = d.Deleter._count\n"
-        "def new(*a):\n    time.sleep(0.03)\n    return old(*a)\nd.Deleter._count = new\n"
+    expected = dict(place.database.execute("SELECT id, events::text FROM events"))
+    slow = places.small_chunks() + "".join(
+        places.do_in(module, name, f"time.sleep({seconds} * random.random())") for module, name, seconds in SLOW
     )
-    ended = 0
+    struck = sure = 0
     for turn in range(20):
-        first = 10000 + turn * 4000
-        place.database.execute(
+        first, before = 10000 + turn * 3000, place.deleted()
+        insert = (
             f"INSERT INTO events SELECT g, now() - interval '100 days', 'turn {turn}', NULL "
-            f"FROM generate_series({first}, {first + 3999}) g",
-            user=demo.OWNER,
+            f"FROM generate_series({first}, {first + 2999}) g RETURNING id, events::text"
         )
-        module = place.start(patch=slow)
-        time.sleep(dice.uniform(0.3, 1.0))
-        place.database.execute("UPDATE events SET note = note || '!' WHERE id %% 997 = %s", [turn], user=demo.OWNER)
-        time.sleep(dice.uniform(0.0, 1.0))
-        if dice.random() < 0.3:
-            place.database.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
-                "AND application_name LIKE 'day2/%%' ORDER BY random() LIMIT 1"
-            )
-            time.sleep(dice.uniform(0.0, 0.2))
-        ended += module.process.poll() is None
+        update = f"UPDATE events SET note = note || '!' WHERE id % 97 = {turn} RETURNING id, events::text"
+        expected.update(place.database.execute(insert, user=demo.OWNER))
+        if turn % 5 == 0:
+            # Whatever the machine is at: this one comes after some batches and before the last.
+            until_gone(place)
+            folder = Path(place.store_options["store"]).parent / f"turn-{turn}"
+            folder.mkdir()
+            hold = places.wait_in(folder, "_retention.delete", "Deleter._count", when=f"n == {dice.randint(1, 5)}")
+            module = place.start(patch=slow + hold)
+            places.there(folder)
+            expected.update(place.database.execute(update, user=demo.OWNER))
+            assert module.process.poll() is None and place.deleted() > before
+            sure += 1
+        else:
+            module = place.start(patch=slow)
+            time.sleep(dice.uniform(0.2, 0.6))
+            expected.update(place.database.execute(update, user=demo.OWNER))
+            time.sleep(dice.uniform(0.0, 0.6))
+            if dice.random() < 0.3:
+                place.database.execute(f"SELECT pg_terminate_backend(pid) {OURS} ORDER BY random() LIMIT 1")
+                time.sleep(dice.uniform(0.0, 0.2))
+        alive = module.process.poll() is None
         module.kill()
+        # Rows of this turn are gone, and others are not.
+        struck += alive and place.deleted() > before and bool(place.database.value(DUE))
+    until_gone(place)
     result = place.done()
-    total = 2000 + 20 * 4000
-    remaining = place.database.value("SELECT count(*) FROM events")
-    print(f"{ended} of 20 runs were killed; {result['plan_summary']}")
-    assert remaining == 500 and remaining + place.deleted() == total
-    assert not place.done()["changed"]
+    remaining = place.rows()
+    print(f"{struck} of 20 kills, {sure} of them by arrangement, came between rows; {result['plan_summary']}")
+    assert struck >= sure == 4
+    assert len(remaining) == 500 and len(remaining) + place.deleted() == len(expected) == 2000 + 20 * 3000
+    closed = {key.rpartition("/")[0] for key in place.objects("/manifest.json")}
+    assert closed == {row[0] for row in place.ledger()} and not place.done()["changed"]
     place.restored()
-    ids = "SELECT count(*), count(DISTINCT id), min(id), max(id) FROM events"
-    assert place.database.execute(ids) == [(total, total, 1, 10000 + 20 * 4000 - 1)]
+    assert places.differences(place.rows(), expected.values()) == []
+
+
+def until_gone(place: Place) -> None:
+    """No session of the run before is there any more."""
+    wait_until(lambda: not place.database.execute(f"SELECT {OURS}"), "its sessions to end", 20.0)
 
 
 # -- pure

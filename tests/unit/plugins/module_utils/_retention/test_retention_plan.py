@@ -111,6 +111,10 @@ def test_tables_that_reference_come_first() -> None:
     other = found(4, "other")
     names = [one.relation.name for one in in_order([parent, child, grandchild, other])]
     assert names == ["grandchild", "child", "parent", "other"]
+    # And so do the steps.
+    assert [step.action["subject"] for step in planned(parent, child, grandchild, other)] == [
+        "public.grandchild", "public.child", "public.parent", "public.other",
+    ]  # fmt: skip
     circle = [found(1, "a", frozenset({2})), found(2, "b", frozenset({1}))]
     assert [one.relation.name for one in in_order(circle)] == ["a", "b"]
 
@@ -212,6 +216,11 @@ def test_what_cannot_begin_in_time_is_deferred() -> None:
 def test_words() -> None:
     steps = planned(FOUND)
     assert summarize([FOUND], steps) == "1 policy, 100 000 rows due: 1 planned."
+    held = [replace(FOUND, due=Due(1, 4, 9.0, 7, referenced=1))]
+    assert checks(held)[0]["summary"].endswith("; 3 rows more under legal hold; 1 row more kept by references.")
+    assert summarize(held, []).startswith("1 policy, 1 row due, 3 rows under legal hold, 1 row kept by references;")
+    (step,) = planned(*held)
+    assert step.action["reason"].endswith("; 1 row more kept by references") and step.action["before"]["rows_held"] == 4
     (check,) = checks([replace(FOUND, due=Due(1, 4, 9.0, 7))])
     assert check["summary"] == "1 row of about 9 is due; 4 rows more under legal hold."
     assert (check["subject"], check["value"], check["status"]) == ("public.logs (logs)", 1, "ok")
@@ -252,7 +261,8 @@ def test_every_obstacle_is_one_sentence() -> None:
         *obstacles.nameless(links, hooks[-1:], frozenset({2})),
         *obstacles.limits(replace(POLICY, max_rows=1), RELATION, Due(9, 0, 10.0), True),
         obstacles.unordered(POLICY, RELATION),
-        obstacles.referenced(links, crossed[0]),
+        obstacles.depended(RELATION, "public.logs_old", "view public.seen"),
+        obstacles.hidden(POLICY, "protect", "r", 'query would be affected by row-level security policy for table "x"'),
     ]
     assert {one.name for one in stand} == {"", *ACCEPTABLE}
     for one in stand:

@@ -7,7 +7,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -15,8 +18,9 @@ import pytest
 from ansible_collections.day2.ops.plugins.module_utils._retention import whole
 from tests.lab import demo
 from tests.lab.fixtures import Database, majors
+from tests.lab.processes import wait_until
 from tests.unit.plugins.module_utils._retention import places
-from tests.unit.plugins.module_utils._retention.places import Place, die_in
+from tests.unit.plugins.module_utils._retention.places import Place, die_in, number
 
 lab = pytest.mark.lab
 
@@ -102,11 +106,11 @@ def test_a_detaching_that_was_interrupted_is_finalised(place: Place) -> None:
     connection.cursor().execute("SELECT count(*) FROM events")
     module = place.start()
     pending = "SELECT count(*) FROM pg_inherits WHERE inhdetachpending"
-    places.wait_until(lambda: bool(place.database.value(pending)), "the detaching to begin", 20.0)
+    wait_until(lambda: bool(place.database.value(pending)), "the detaching to begin", 20.0)
     os.kill(module.process.pid, 9)
     module.kill()
-    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'day2/%%/work' AND state = 'active'"
-    places.wait_until(lambda: not place.database.value(sleeping), "the server to notice", 20.0)
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'ALTER TABLE%%DETACH%%'"
+    wait_until(lambda: not place.database.value(sleeping), "the server to notice", 20.0)
     connection.close()
     assert place.database.value(pending) == 1
     assert {one["status"] for one in place.done()["actions"]} == {"done"}
@@ -123,6 +127,116 @@ def test_what_changes_after_it_was_archived_is_not_dropped(place: Place, tmp_pat
     assert result["failed"] and "changed meanwhile" in result["msg"] and tables(place) == ["p1", "p3"], result
     assert place.database.value("SELECT note FROM p1 WHERE id = 3") == "changed"
     assert {one["status"] for one in place.done()["actions"]} == {"done"} and tables(place) == ["p3"]
+
+
+# A partition that takes some time to be read again, and whether it is.
+READING = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep%%' AND application_name LIKE 'day2/%%'"
+SLOW = (
+    f"import {places.UTILS}._retention.whole as w\nfrom psycopg2 import sql\nold = w.source\n"
+    "w.source = lambda own: sql.SQL('(SELECT x.xmin FROM {{}} x, pg_sleep({seconds}))').format(old(own))\n"
+)
+
+
+@lab
+def test_a_large_partition_is_read_again_for_longer_than_other_statements_may_take(place: Place) -> None:
+    """And nobody who reads it waits for that."""
+    before = place.rows()
+    short = f"import {places.UTILS}._postgresql.connect as c\nc.Session.rows.__kwdefaults__['timeout'] = 1.0\n"
+    short += "c.GRACE_SECONDS = 0.5\n"
+    module = place.start(patch=short + SLOW.format(seconds=4))
+    wait_until(lambda: bool(place.database.value(READING)), "it to be read again", 20.0)
+    with closing(place.database.connect(demo.OWNER)) as other, other.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '300ms'; SELECT count(*) FROM p1")
+        assert cursor.fetchone() == (1500,)
+    result = module.result()
+    assert {one["status"] for one in result["actions"]} == {"done"}, result
+    proven(place, before)
+
+
+@lab
+def test_reading_again_ends_with_the_deadline(place: Place) -> None:
+    before = place.rows()
+    patch = f"import {places.UTILS}._retention.plan as p\np.LEAST_SECONDS = 0\n" + SLOW.format(seconds=60)
+    end, began = datetime.now(timezone.utc) + timedelta(seconds=8), time.monotonic()
+    result = place.retain(patch=patch, run={"deadline": end.strftime("%Y-%m-%dT%H:%M:%SZ")})
+    assert time.monotonic() - began < 15 and tables(place) == ["p1", "p2", "p3"]
+    assert {one["status"] for one in result["actions"]} == {"deferred"} and "deadline" in str(result["actions"][0])
+    wait_until(lambda: not place.database.value(READING), "the server to stop it", 10.0)
+    assert {one["status"] for one in place.done()["actions"]} == {"done"}
+    proven(place, before)
+
+
+@lab
+def test_a_stop_order_ends_reading_again(place: Place) -> None:
+    place.database.execute("CREATE TABLE day2.stop (target_id text NOT NULL, reason text NOT NULL, until timestamptz)")
+    place.database.execute(f"GRANT SELECT ON day2.stop TO {demo.RETENTION}")
+    often = f"import {places.UTILS}._postgresql.brake as b\nb.STOP_ROW_SECONDS = 0\n"
+    module = place.start(patch=often + SLOW.format(seconds=60))
+    wait_until(lambda: bool(place.database.value(READING)), "it to be read again", 20.0)
+    place.database.execute("INSERT INTO day2.stop VALUES ('shop', 'an incident')")
+    began, result = time.monotonic(), module.result()
+    assert result["error"]["kind"] == "stopped" and "an incident" in result["msg"], result
+    assert time.monotonic() - began < 20
+    wait_until(lambda: not place.database.value(READING), "the server to stop it", 10.0)
+    place.database.execute("DROP TABLE day2.stop")
+    assert {one["status"] for one in place.done()["actions"]} == {"done"} and tables(place) == ["p3"]
+
+
+@lab
+@majors(18, soak=(14,))
+@pytest.mark.parametrize(
+    ("dependent", "name"),
+    [
+        ("CREATE VIEW year AS SELECT count(*) FROM p1", "view year"),
+        ("CREATE MATERIALIZED VIEW year AS SELECT id FROM p1", "materialized view year"),
+        ("CREATE TABLE other (what p1)", "column what of table other"),
+    ],
+)
+def test_what_depends_on_a_partition_is_told_before_anything_is_touched(
+    place: Place, dependent: str, name: str
+) -> None:
+    before = place.rows()
+    place.database.execute(dependent, user=demo.OWNER)
+    for check in (True, False):
+        result = place.retain(check=check)
+        assert result["error"]["kind"] == "refused", result
+        assert f"{name} depends on partition public.p1 of public.events, so the server refuses" in result["msg"]
+    assert place.rows() == before and place.objects() == []
+    place.policies = [places.policy()]
+    place.accept()
+    assert number(place.done(), "rows_deleted") == 2500
+
+
+@lab
+def test_what_came_to_depend_on_a_detached_partition_is_told_too(place: Place) -> None:
+    place.killed(die_in("_retention.whole", "_relation"))
+    place.database.execute("CREATE VIEW year AS SELECT count(*) FROM p1", user=demo.OWNER)
+    for check in (True, False):
+        result = place.retain(check=check)
+        assert result["error"]["kind"] == "refused" and place.objects() == [], result
+        assert "policies[old]: view year depends on public.p1, so the server refuses to drop it" in result["msg"]
+    place.database.execute("DROP VIEW year", user=demo.OWNER)
+    assert {one["status"] for one in place.done()["actions"]} == {"done"} and tables(place) == ["p3"]
+
+
+@lab
+def test_partitions_that_nobody_wants_to_keep_go_without_an_archive(place: Place) -> None:
+    place.policies = [places.policy(partitions=True, archive="none", erase=True)]
+    place.store_options = {}
+    place.accept()
+    result = place.done()
+    assert [(one["action"], one["status"]) for one in result["actions"]] == [
+        ("drop_partition", "done"),
+        ("drop_partition", "done"),
+        ("delete_rows", "done"),
+    ]
+    assert [number(result, "rows_deleted", at) for at in range(3)] == [1500, 700, 300]
+    assert tables(place) == ["p3"] and len(place.rows()) == 100
+    dropped = place.database.execute(
+        "SELECT deleted, object, relation FROM day2.retention_ledger WHERE kind = 'drop_partition' ORDER BY id"
+    )
+    assert dropped == [(1500, None, "public.events"), (700, None, "public.events")]
+    assert not place.done()["changed"]
 
 
 def test_the_mark_says_whose_it_was() -> None:
