@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Optional, Sequence
+from typing import Any, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import Deferred, OpsError, Stopped, Unreachable
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import trouble
@@ -23,7 +23,7 @@ from ansible_collections.day2.ops.plugins.module_utils._retention.copy import Ch
 from ansible_collections.day2.ops.plugins.module_utils._retention.rows import BLOCK
 from ansible_collections.day2.ops.plugins.module_utils._retention.site import Site
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import Found
-from ansible_collections.day2.ops.plugins.module_utils._retention.statement import FREE, Rows, Statement
+from ansible_collections.day2.ops.plugins.module_utils._retention.statement import FREE, Plain, Rows
 
 # A row is referenced, by one of which the condition did not know.
 REFERENCED = ("23503", "23001")
@@ -65,48 +65,6 @@ class Pace:
         elif seconds < 0.4 * self._seconds:  # batches differ by half, and none of them should take longer
             self._rows = min(self._rows * 1.25, self._most)
         return min(pause + seconds * (1 / max(pace, 0.1) - 1), LONGEST_PAUSE)
-
-
-class Plain(Statement):
-    """Statements for a table with rules, which the server takes no parts of: rows are chosen, then deleted."""
-
-    def choose(self, rows: Rows, free: str) -> Any:
-        """The ordinals of those that are there as they were copied."""
-        from psycopg2 import sql
-
-        return sql.SQL("SELECT day2_o FROM {} AS t, {} WHERE {}").format(
-            self._table, self._numbered(rows), self._match(rows, self._same_given, free)
-        )
-
-    def chosen(self, rows: Rows, ordinals: Sequence[int]) -> Any:
-        """Delete these. That number of them is affected, or some of them changed since."""
-        from psycopg2 import sql
-
-        return sql.SQL("DELETE FROM {} AS t USING {} WHERE {} AND day2_o = ANY({}::bigint[])").format(
-            self._table,
-            self._numbered(rows),
-            self._match(rows, self._same_given, "true"),
-            sql.Literal(list(ordinals)),
-        )
-
-    def partly(self, rows: Rows, place: dict[str, Any], stayed: Sequence[int]) -> Any:
-        """Say in the ledger that all but those that stay went; returns xid."""
-        from psycopg2 import sql
-
-        keys = sql.SQL(
-            "ARRAY(SELECT {} FROM (SELECT {}, day2_o FROM {}) AS day2_s"
-            " WHERE day2_o = ANY({}::bigint[]) ORDER BY day2_o)"
-        ).format(self._key, self._typed, self._numbered(rows), sql.Literal(list(stayed)))
-        ordinals = sql.SQL("{}::bigint[]").format(sql.Literal([rows.first - 1 + one for one in stayed]))
-        gone = {"deleted": rows.count - len(stayed), "stayed": ordinals, "stayed_keys": keys}
-        return ledger.insert({**self._fixed, **place, **gone}) + sql.SQL(" RETURNING pg_current_xact_id()::text AS xid")
-
-    def _numbered(self, rows: Rows) -> Any:
-        from psycopg2 import sql
-
-        return sql.SQL("unnest({}) WITH ORDINALITY AS day2_d(day2_x, {}, day2_o)").format(
-            self._given(rows), self._names
-        )
 
 
 class Deleter:

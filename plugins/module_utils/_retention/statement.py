@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._retention import ledger, predicate
 from ansible_collections.day2.ops.plugins.module_utils._retention.copy import source, walk_of
@@ -130,4 +130,46 @@ class Statement:
         least, most = (sql.SQL("{}::{}").format(sql.Literal(text), kind) for text in rows.span)
         return sql.SQL("{} AND t.xmin = day2_d.day2_x AND {} AND {} >= {} AND {} <= {} AND {}").format(
             same, self._due, lead, least, lead, most, sql.SQL(free)
+        )
+
+
+class Plain(Statement):
+    """Statements for a table with rules, which the server takes no parts of: rows are chosen, then deleted."""
+
+    def choose(self, rows: Rows, free: str) -> Any:
+        """The ordinals of those that are there as they were copied."""
+        from psycopg2 import sql
+
+        return sql.SQL("SELECT day2_o FROM {} AS t, {} WHERE {}").format(
+            self._table, self._numbered(rows), self._match(rows, self._same_given, free)
+        )
+
+    def chosen(self, rows: Rows, ordinals: Sequence[int]) -> Any:
+        """Delete these. That number of them is affected, or some of them changed since."""
+        from psycopg2 import sql
+
+        return sql.SQL("DELETE FROM {} AS t USING {} WHERE {} AND day2_o = ANY({}::bigint[])").format(
+            self._table,
+            self._numbered(rows),
+            self._match(rows, self._same_given, "true"),
+            sql.Literal(list(ordinals)),
+        )
+
+    def partly(self, rows: Rows, place: dict[str, Any], stayed: Sequence[int]) -> Any:
+        """Say in the ledger that all but those that stay went; returns xid."""
+        from psycopg2 import sql
+
+        keys = sql.SQL(
+            "ARRAY(SELECT {} FROM (SELECT {}, day2_o FROM {}) AS day2_s"
+            " WHERE day2_o = ANY({}::bigint[]) ORDER BY day2_o)"
+        ).format(self._key, self._typed, self._numbered(rows), sql.Literal(list(stayed)))
+        ordinals = sql.SQL("{}::bigint[]").format(sql.Literal([rows.first - 1 + one for one in stayed]))
+        gone = {"deleted": rows.count - len(stayed), "stayed": ordinals, "stayed_keys": keys}
+        return ledger.insert({**self._fixed, **place, **gone}) + sql.SQL(" RETURNING pg_current_xact_id()::text AS xid")
+
+    def _numbered(self, rows: Rows) -> Any:
+        from psycopg2 import sql
+
+        return sql.SQL("unnest({}) WITH ORDINALITY AS day2_d(day2_x, {}, day2_o)").format(
+            self._given(rows), self._names
         )

@@ -376,6 +376,7 @@ def test_a_store_that_stays_away_in_the_middle_of_an_upload(random_rows: Place, 
     proxy.close()
 
 
+@pytest.mark.soak
 def test_who_waits_for_the_dump_is_not_held_up_even_when_the_store_stalls(place: Place, s3: S3, lab: Lab) -> None:
     """More than fits between the dump and the store, so that the dump is at it for as long as the store is silent."""
     place.database.execute(

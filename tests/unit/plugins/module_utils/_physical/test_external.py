@@ -183,6 +183,7 @@ def barman_run(made: Barman, *, name: str | None = None, postgres: Postgres | No
 
 
 @pytest.mark.lab
+@pytest.mark.soak
 def test_a_barman_that_others_run(saved_by_barman: Barman, monkeypatch: pytest.MonkeyPatch):
     made = saved_by_barman
     monkeypatch.setattr(external, "PATIENCE_SECONDS", 0.0)

@@ -100,9 +100,13 @@ PHASES = {
     "readers": [MARK],
     "later-readers": [MARK, (READER, "waiting for readers before dropping")],
 }
+LONGER = ("build", "readers")  # of which the others are longer forms
 
 
-@pytest.mark.parametrize("path", PHASES.values(), ids=PHASES)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, id=name, marks=[pytest.mark.soak] if name in LONGER else []) for name, path in PHASES.items()],
+)
 def test_killed_in_any_phase_the_next_run_leaves_no_invalid_index(place: Place, path: list[tuple[str, str]]) -> None:
     for statement in (
         "CREATE FUNCTION held(bigint) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS"

@@ -644,6 +644,7 @@ def test_the_disk_of_the_server_is_full(cramped: Cramped, make_server_shop: Call
     assert shop.orders(f"{shop.name}_day2_new") == 60000
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("cramped", [(18, "data")], ids=["pg18"], indirect=True)
 def test_the_disk_with_the_wal_is_full(cramped: Cramped, make_server_shop: Callable[..., Shop]) -> None:
     """PostgreSQL goes down when it cannot write WAL, and comes back only when there is room."""

@@ -37,7 +37,7 @@ def told(place: Place, name: str = "about") -> list[dict[str, Any]]:
 # -- size
 
 
-@pytest.mark.parametrize("how", ["text", "binary"])
+@pytest.mark.parametrize("how", ["text", pytest.param("binary", marks=pytest.mark.soak)])
 def test_wide_rows_after_narrow_ones_make_no_larger_chunks(place: Place, how: str) -> None:
     own(
         place,

@@ -31,6 +31,7 @@ MOMENTS = {
     "manifest": ([(CLOSE, "close", 1), (*PUT, 3)], 2000),
     "last-manifest": ([(CLOSE, "close", 3)], 3000),
 }
+LONGER = ("first-chunk", "last-manifest")
 # Whatever would keep a lock, or rows that are dead from being removed.
 OPEN = """
 SELECT application_name, state, query FROM pg_stat_activity
@@ -69,7 +70,9 @@ def use(place: Place) -> None:
 
 
 @pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=pytest.mark.soak)])
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    "moment", [pytest.param(name, marks=[pytest.mark.soak] if name in LONGER else []) for name in MOMENTS]
+)
 def test_a_store_that_stalls_holds_up_nobody(
     place: Place, lab: Lab, s3: S3, tmp_path: Path, moment: str, seconds: int
 ) -> None:

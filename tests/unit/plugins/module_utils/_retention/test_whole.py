@@ -154,6 +154,7 @@ def test_a_large_partition_is_read_again_for_longer_than_other_statements_may_ta
 
 
 @lab
+@pytest.mark.soak
 def test_reading_again_ends_with_the_deadline(place: Place) -> None:
     before = place.rows()
     patch = f"import {places.UTILS}._retention.plan as p\np.LEAST_SECONDS = 0\n" + SLOW.format(seconds=60)
