@@ -17,10 +17,9 @@ from ansible_collections.day2.ops.plugins.module_utils._core.records import Chec
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, compose
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.trouble import SqlError
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, listed
 
 Manifest = Mapping[str, Any]
-SHOWN = 5
 # Counting a large table takes its time; the deadline bounds it.
 LONG_SECONDS = 86400.0
 
@@ -40,15 +39,6 @@ _DATABASE_COLLATION = """
 SELECT pg_database_collation_actual_version(oid) AS version FROM pg_database WHERE datname = current_database()
 """
 _SETVAL = re.compile(r"setval\('(?:[^']|'')*', (-?\d+), (true|false)\)")
-
-
-def few(names: Sequence[str]) -> str:
-    """
-    >>> few(["a", "b"]), few(list("abcdefg"))
-    ('a, b', 'a, b, c, d, e and 2 more')
-    """
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def rows(run: Run, session: Session, subject: str, manifest: Manifest, toc: Toc, out: Collection[int]) -> Check:
@@ -74,12 +64,11 @@ def rows(run: Run, session: Session, subject: str, manifest: Manifest, toc: Toc,
             differing.append(f"{table['name']} has {amount(found)} of {amount(table['rows'])}")
     text = f"All {count(total, 'row')} of {count(len(tables), 'table')} came back."
     if differing:
-        text = (
-            f"{count(len(differing), 'table')} did not come back with the rows that were backed up: {few(differing)}."
-        )
+        text = f"{count(len(differing), 'table')} did not come back with the rows that were backed up: "
+        text += f"{listed(differing)}."
     return types.ROWS(
         subject, len(differing), crit=1, summary=text, advice="Take another backup now.",
-        tables=len(tables), rows=total, differing=few(differing),
+        tables=len(tables), rows=total, differing=listed(differing),
     )  # fmt: skip
 
 
@@ -105,12 +94,12 @@ def structure(
     if not comparable:
         text = f"{count(objects, 'object')} came back; pg_dump is another one here, so their texts were not compared."
     if differing:
-        text = f"{count(len(differing), 'object')} did not come back as they were: {few(differing)}."
+        text = f"{count(len(differing), 'object')} did not come back as they were: {listed(differing)}."
     told = not differing or (binding and (missing or comparable))
     return types.STRUCTURE(
         subject, len(differing), crit=1, status=None if told else "warn",
         summary=text, advice="Restore the set by hand and compare; take another backup now.",
-        objects=objects, differing=few(differing), left_out=len(out), owners=owners, comparable=comparable,
+        objects=objects, differing=listed(differing), left_out=len(out), owners=owners, comparable=comparable,
     )  # fmt: skip
 
 
@@ -192,14 +181,14 @@ def extensions(session: Session, subject: str, manifest: Manifest) -> Check:
     ]
     text = f"{count(len(wanted), 'extension')} came back in the same version."
     if other:
-        text = f"{count(len(other), 'extension')} came back in another version: {few(other)}."
+        text = f"{count(len(other), 'extension')} came back in another version: {listed(other)}."
     if missing:
-        text = f"{count(len(missing), 'extension')} did not come back: {few(missing)}."
+        text = f"{count(len(missing), 'extension')} did not come back: {listed(missing)}."
     status = "crit" if missing else "warn" if other else "ok"
     return types.EXTENSIONS(
         subject, len(missing) + len(other), status=status, summary=text,
         advice="Install the same versions where backups are restored.",
-        extensions=len(wanted), differing=few(missing + other),
+        extensions=len(wanted), differing=listed(missing + other),
     )  # fmt: skip
 
 
@@ -219,11 +208,11 @@ def collations(session: Session, subject: str, manifest: Manifest, locale_differ
             other.insert(0, f"the database's own {here} for {default}")
     text = "The collations are of the same version." if wanted or default else "No collation has a version."
     if other:
-        text = f"Text may be ordered differently here: {few(other)}."
+        text = f"Text may be ordered differently here: {listed(other)}."
     return types.COLLATIONS(
         subject, len(other), warn=1, summary=text,
         advice="Verify on a host with the operating system of the database server.",
-        collations=len(wanted) + bool(default), differing=few(other),
+        collations=len(wanted) + bool(default), differing=listed(other),
     )  # fmt: skip
 
 
@@ -243,10 +232,10 @@ def sequences(session: Session, subject: str, toc: Toc, out: Collection[int]) ->
             differing.append(f"{spell(entry.namespace, entry.tag)} is at {row['value']}, not at {match.group(1)}")
     text = f"{count(len(entries), 'sequence')} came back with the value that was backed up."
     if differing:
-        text = f"{count(len(differing), 'sequence')} came back with another value: {few(differing)}."
+        text = f"{count(len(differing), 'sequence')} came back with another value: {listed(differing)}."
     return types.SEQUENCES(
         subject, len(differing), crit=1, summary=text, advice="Take another backup now.",
-        sequences=len(entries), differing=few(differing),
+        sequences=len(entries), differing=listed(differing),
     )  # fmt: skip
 
 
@@ -277,8 +266,8 @@ def assertions(session: Session, subject: str, asked: Sequence[Mapping[str, str]
             failing.append(str(one["name"]))
     text = f"{count(len(asked), 'assertion')} answered with true."
     if failing:
-        text = f"{count(len(failing), 'assertion')} of {len(asked)} answered with something else: {few(failing)}."
+        text = f"{count(len(failing), 'assertion')} of {len(asked)} answered with something else: {listed(failing)}."
     return types.ASSERTIONS(
         subject, len(failing), crit=1, summary=text, advice="See what the data should be; take another backup.",
-        assertions=len(asked), failing=few(failing),
+        assertions=len(asked), failing=listed(failing),
     )  # fmt: skip

@@ -23,7 +23,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.brake import 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, connect
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.dial import TICK_SECONDS
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.preflight import Server
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import size
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import milliseconds, size
 from ansible_collections.day2.ops.plugins.module_utils._store.base import Store, write_set
 
 SECRETS_READABLE = "SELECT has_table_privilege('pg_authid', 'SELECT') AS readable"
@@ -116,7 +116,7 @@ def _dump_arguments(run: Run, tools: Tools, held: Snapshot) -> list[str]:
         "--compress=0",
         "--no-password",
         f"--snapshot={held.name}",
-        f"--lock-wait-timeout={int(run.params['lock_timeout'] * 1000)}ms",
+        f"--lock-wait-timeout={milliseconds(run.params['lock_timeout'])}",
     ]
 
 

@@ -11,13 +11,12 @@ from typing import Any, Mapping, Optional, Sequence
 from ansible_collections.day2.ops.plugins.module_utils._backup import inert, types
 from ansible_collections.day2.ops.plugins.module_utils._backup.archive import Toc
 from ansible_collections.day2.ops.plugins.module_utils._backup.catalogue import BackupSet, taken_of
-from ansible_collections.day2.ops.plugins.module_utils._backup.compare import few
 from ansible_collections.day2.ops.plugins.module_utils._backup.drill import Place
 from ansible_collections.day2.ops.plugins.module_utils._core import clock
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import BadInput, OpsError, Refused
 from ansible_collections.day2.ops.plugins.module_utils._core.given import all_above_zero, none_negative
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, duration
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, duration, listed
 
 
 def check_options(params: Mapping[str, Any]) -> None:
@@ -160,11 +159,11 @@ def isolation(subject: str, toc: Toc, place: Place) -> Check:
     names = sorted(f"{entry.desc.lower()} {entry.tag}" for entry in out)
     network = "no network" if place.isolated else "the network of its host"
     text = f"The restored database had {network}; {amount(len(names))} of its entries were left out"
-    text += f": {few(names)}." if names else ", because none could reach others."
+    text += f": {listed(names)}." if names else ", because none could reach others."
     if reaching:
-        text += f" It could reach others through: {few(reaching)}."
+        text += f" It could reach others through: {listed(reaching)}."
     return types.ISOLATION(
         subject, len(reaching), warn=1, summary=text,
         advice="Verify as root on Linux, with unshare: the server then has no network.",
-        network=not place.isolated, left_out=few(names), reaching=few(reaching),
+        network=not place.isolated, left_out=listed(names), reaching=listed(reaching),
     )  # fmt: skip

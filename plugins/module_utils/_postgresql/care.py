@@ -77,9 +77,7 @@ def _rows(
         return []
 
 
-def jobs_by_table(
-    jobs: Sequence[Row], tables: Sequence[Table], schemas: Collection[str] = ()
-) -> dict[tuple[str, int], str]:
+def jobs_by_table(jobs: Sequence[Row], tables: Sequence[Table], schemas: Collection[str]) -> dict[tuple[str, int], str]:
     """(kind of action, table) to the job that does it. A job without a table does all; one that is not plainly one
     statement is not understood, and nothing is left to it. ``schemas``: those that are called like users of jobs.
     Pure."""
@@ -94,9 +92,9 @@ def jobs_by_table(
             kinds.append("analyze")
         told = f"pg_cron's job {job['jobid']} ({job['schedule']})"
         # Where a name without a schema is looked up first; nothing is left to a job of which that is in doubt.
-        first = job["username"] if job.get("username") in schemas else "public"
+        first = job["username"] if job["username"] in schemas else "public"
         for table in tables:
-            if _names(rest, table, bare=job.get("path", True) and table.schema == first):
+            if _names(rest, table, bare=job["path"] and table.schema == first):
                 found.update({(kind, table.oid): told for kind in kinds})
     return found
 

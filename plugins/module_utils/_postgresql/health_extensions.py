@@ -12,9 +12,8 @@ from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import types
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.health_findings import listed
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count, listed
 
 # ``update``: whether its files hold a way from the one version to the other.
 _OTHER = """

@@ -61,15 +61,6 @@ def bounded(
     return [*checks, kind(whole, value, **limit, summary=text, status="ok")]
 
 
-def listed(names: Sequence[str], shown: int = SHOWN) -> str:
-    """
-    >>> listed(["a", "b", "c"], 2), listed(["a"])
-    ('a, b and 1 more', 'a')
-    """
-    more = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
-
-
 def ask_for(grant: str, role: str) -> str:
     """The sentence that has an administrator give what is missing.
 

@@ -18,10 +18,16 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.health_findin
     Finding,
     ask_for,
     bounded,
-    listed,
 )
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import quote, spell
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, duration, percent, size
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import (
+    amount,
+    count,
+    duration,
+    listed,
+    percent,
+    size,
+)
 
 TYPES = {
     "int2": ("smallint", 32_767),

@@ -12,9 +12,9 @@ from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._core.records import Check
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import types
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Row, Session
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.health_findings import Finding, bounded, listed
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.health_findings import Finding, bounded
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, duration, size
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, duration, listed, size
 
 # Fewer dead rows than this are nobody's trouble.
 FEW_ROWS = 10_000

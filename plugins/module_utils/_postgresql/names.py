@@ -55,24 +55,6 @@ def parse(text: str, option: str) -> tuple[str, ...]:
             return tuple(parts)
 
 
-def leftover_of(name: str, index: str) -> bool:
-    """Whether ``name`` is what an interrupted REINDEX CONCURRENTLY of ``index`` leaves behind.
-
-    The server cuts the index's name so that name and suffix fit into 63 bytes.
-
-    >>> leftover_of("orders_pkey_ccnew1", "orders_pkey"), leftover_of("orders_ccnews", "orders")
-    (True, False)
-    """
-    match = re.fullmatch(r"(.+)(_cc(?:new|old)\d*)", name, re.DOTALL)
-    if match is None:
-        return False
-    stem = match.group(1).encode()
-    whole = index.encode()
-    # Cut at a character boundary: up to three bytes less than there is room for.
-    cut = len(name.encode()) > MAX_BYTES - 4 and len(whole) > len(stem)
-    return stem == whole or (cut and whole.startswith(stem))
-
-
 def is_leftover(name: str) -> bool:
     """Whether the name is one that REINDEX CONCURRENTLY gives its working copies."""
     return re.fullmatch(r".+_cc(?:new|old)\d*", name, re.DOTALL) is not None

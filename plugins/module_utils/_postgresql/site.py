@@ -20,7 +20,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.progress import Progress
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Blocker, Policy
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import duration, so_far
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import duration, milliseconds, so_far
 
 LOCK_TRIES = 3
 
@@ -57,7 +57,7 @@ class Site:
 
     def settings(self, step: Step, lock_timeout: float) -> dict[str, str]:
         return {
-            "lock_timeout": f"{int(lock_timeout * 1000)}ms",
+            "lock_timeout": milliseconds(lock_timeout),
             "application_name": application_name(self.run.id, step.kind),
             **(self._costs(step) if step.kind in ("vacuum", "analyze") else {}),
         }

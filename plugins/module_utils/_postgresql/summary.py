@@ -15,7 +15,14 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import 
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.order import Step
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.state import Index, Policy, State, Table
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.thresholds import policies_of
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, duration, percent, size
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import (
+    amount,
+    count,
+    duration,
+    listed,
+    percent,
+    size,
+)
 
 # So often in a row may an action be left before somebody should know.
 OFTEN = 3
@@ -133,7 +140,7 @@ def _locked(state: State) -> list[Check]:
     return [
         types.LOCKED(
             what, len(names), warn=1, advice=advice, relations=", ".join(names[:20]), seconds=round(ages[what], 1),
-            summary=f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}: nobody can even "
+            summary=f"{listed(names, 3)}: nobody can even "
             f"read it because of {what}, open for {duration(ages[what])}; its size is that of its last vacuum.",
         )
         for what, names in found.items()

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Optional, Sequence
 
 
 def amount(number: float) -> str:
@@ -61,3 +61,22 @@ def so_far(seconds: Optional[float]) -> str:
     (', for 5 min now', '')
     """
     return "" if seconds is None else f", for {duration(seconds)} now"
+
+
+def listed(names: Sequence[str], shown: int = 5) -> str:
+    """The first of them, and how many more there are.
+
+    >>> listed(["a", "b", "c"], 2), listed(["a"])
+    ('a, b and 1 more', 'a')
+    """
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
+
+
+def milliseconds(seconds: float) -> str:
+    """A time as the server's settings take it.
+
+    >>> milliseconds(0.5)
+    '500ms'
+    """
+    return f"{int(seconds * 1000)}ms"

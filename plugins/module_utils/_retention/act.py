@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, Optional
 
 from ansible_collections.day2.ops.plugins.module_utils._core import clock, records
 from ansible_collections.day2.ops.plugins.module_utils._core.errors import (
@@ -25,7 +25,7 @@ from ansible_collections.day2.ops.plugins.module_utils._retention import adopt, 
 from ansible_collections.day2.ops.plugins.module_utils._retention import chunk as chunks
 from ansible_collections.day2.ops.plugins.module_utils._retention.copy import Chunk, Pass, Target, target_of
 from ansible_collections.day2.ops.plugins.module_utils._retention.delete import Deleter
-from ansible_collections.day2.ops.plugins.module_utils._retention.plan import Step
+from ansible_collections.day2.ops.plugins.module_utils._retention.plan import Step, leave_to_parts
 from ansible_collections.day2.ops.plugins.module_utils._retention.site import Site
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import Found
 
@@ -43,9 +43,7 @@ def act(site: Site, steps: list[Step]) -> None:
     for position, step in enumerate(steps):
         if step.action["status"] != "planned":
             continue
-        staying = _staying(step, steps[:position])
-        if staying:
-            records.defer(step.action, f"{staying} has not gone as a whole yet, and is not to go row by row")
+        if leave_to_parts(step, steps[:position]):
             continue
         try:
             _one(site, step)
@@ -54,14 +52,6 @@ def act(site: Site, steps: list[Step]) -> None:
                 if later.action["status"] == "planned":
                     records.defer(later.action, _sentence(error))
             raise
-
-
-def _staying(step: Step, before: Sequence[Step]) -> str:
-    """A partition that was to go before these rows and did not: they would be its rows, too. Pure."""
-    if step.kind != types.DELETE_ROWS.name:
-        return ""
-    parts = (one.action for one in before if one.partition is not None and one.found.policy == step.found.policy)
-    return next((str(action["subject"]) for action in parts if action["status"] != "done"), "")
 
 
 def _one(site: Site, step: Step) -> None:

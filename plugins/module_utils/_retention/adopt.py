@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Iterable, Mapping, Optional, Sequence
 
 from ansible_collections.day2.ops.plugins.module_utils._core import records
@@ -20,7 +21,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.module import Run
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import grants, preflight
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.copying import Copier
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import count, milliseconds
 from ansible_collections.day2.ops.plugins.module_utils._retention import chunk, ledger, load, predicate, resolve, types
 from ansible_collections.day2.ops.plugins.module_utils._retention.chunk import Kept
 from ansible_collections.day2.ops.plugins.module_utils._retention.copy import source
@@ -144,7 +145,7 @@ def delete_again(site: Site, step: Step) -> None:
                 some = part(batch, first, min(first + pace.rows(site.brake.pace()) - 1, batch.last))
                 statement = _statement(site, step.found, relation, kept, about, some, own, due)
                 since = time.monotonic()
-                gone, stay = copier.wait(lambda: copier.rows(statement))[0]  # noqa: B023 - waited for here
+                gone, stay = copier.wait(partial(copier.rows, statement))[0]
                 rows, stayed, first = rows + gone, stayed + stay, some.last + 1
                 site.run.live.progress(f"deleting rows of {kept.prefix} again: {rows}")
                 site.run.live.sleep(pace.learn(time.monotonic() - since, site.brake.pace()))
@@ -168,7 +169,7 @@ def _adopted(left: Left, kept: Kept) -> None:
 
 def _load(site: Site, copier: Copier, step: Adoption, relation: Relation, sealed: Sequence[bytes]) -> list[Any]:
     settings = predicate.settings(step.found.policy, step.found.relation)
-    copier.configure({**settings, "lock_timeout": f"{int(site.run.params['lock_timeout'] * 1000)}ms"})
+    copier.configure({**settings, "lock_timeout": milliseconds(site.run.params["lock_timeout"])})
     return load.load(copier, relation, step.about, sealed, step.identities)
 
 

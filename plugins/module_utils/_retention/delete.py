@@ -18,6 +18,7 @@ from ansible_collections.day2.ops.plugins.module_utils._core.errors import Defer
 from ansible_collections.day2.ops.plugins.module_utils._postgresql import trouble
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import milliseconds
 from ansible_collections.day2.ops.plugins.module_utils._retention import ledger, predicate
 from ansible_collections.day2.ops.plugins.module_utils._retention.copy import Chunk
 from ansible_collections.day2.ops.plugins.module_utils._retention.rows import BLOCK
@@ -80,7 +81,7 @@ class Deleter:
         self._statement = Plain(found, ledger.note(site.run, found.policy, self._name, self._kind))
         self._settings = {
             **predicate.settings(found.policy, found.relation),
-            "lock_timeout": f"{int(params['lock_timeout'] * 1000)}ms",
+            "lock_timeout": milliseconds(params["lock_timeout"]),
             "synchronous_commit": "off",
             # The key's index it is, even if the server thinks the table empty: never the whole table for each batch.
             "enable_seqscan": "off",

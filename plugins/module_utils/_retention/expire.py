@@ -37,10 +37,10 @@ def expired(left: Sequence[Left], found: Sequence[Found]) -> list[Step]:
         after = one.policy.archive_delete_after
         if after is None:
             continue
-        due = before(clock.now(), after)
-        known = by_name[one.policy.name]
-        steps += [Removal(_action(kept, known), known, kept=kept) for kept in one.standing if kept.taken < due]
-        steps += [Removal(_action(kept, known), known, kept=kept, void=True) for kept in one.voided if kept.taken < due]
+        since, known = before(clock.now(), after), by_name[one.policy.name]
+        for void, stood in ((False, one.standing), (True, one.voided)):
+            old = (kept for kept in stood if kept.taken < since)
+            steps += [Removal(_action(kept, known), known, kept=kept, void=void) for kept in old]
     return steps
 
 

@@ -71,6 +71,8 @@ def plan(
     steps = [*first, *steps, *last]
     _refuse_unknown(steps, approved, check_mode)
     _fit(steps, left)
+    for position, step in enumerate(steps):
+        leave_to_parts(step, steps[:position])
     return steps
 
 
@@ -90,6 +92,17 @@ def in_order(found: Sequence[Found]) -> list[Found]:
         waiting.remove(free)
         ordered.append(free)
     return ordered
+
+
+def leave_to_parts(step: Step, before: Sequence[Step]) -> bool:
+    """Whether rows are left, because a partition that was to go before them does not, and they are its rows, too."""
+    if step.kind != types.DELETE_ROWS.name or step.action["status"] != "planned":
+        return False
+    parts = (one.action for one in before if one.partition is not None and one.found.policy == step.found.policy)
+    staying = next((action["subject"] for action in parts if action["status"] not in ("planned", "done")), None)
+    if staying is not None:
+        records.defer(step.action, f"{staying} has not gone as a whole yet, and is not to go row by row")
+    return staying is not None
 
 
 def checks(found: Sequence[Found]) -> list[Check]:

@@ -21,7 +21,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect impor
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.copying import Copier
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.locks import Locks
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
-from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import amount, count, milliseconds
 from ansible_collections.day2.ops.plugins.module_utils._retention import chunk, ledger, load, predicate, types
 from ansible_collections.day2.ops.plugins.module_utils._retention.ledger import Batch
 from ansible_collections.day2.ops.plugins.module_utils._retention.state import Policy, Relation
@@ -220,9 +220,7 @@ def _insert(run: Run, copier: Copier, step: Step, relation: Relation, sealed: Se
     from psycopg2 import sql
 
     policy = Policy(run.params["policy"], (relation.schema, relation.name), "", "", step.about["policy_hash"])
-    copier.configure(
-        {**predicate.settings(policy, relation), "lock_timeout": f"{int(run.params['lock_timeout'] * 1000)}ms"}
-    )
+    copier.configure({**predicate.settings(policy, relation), "lock_timeout": milliseconds(run.params["lock_timeout"])})
     own = load.load(copier, relation, step.about, sealed, identities)
     into = sql.SQL(
         "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM pg_temp.day2_rows WHERE {} ORDER BY {}{}"

@@ -21,6 +21,7 @@ from ansible_collections.day2.ops.plugins.module_utils._postgresql import troubl
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.connect import Session, compose
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.copying import Copier
 from ansible_collections.day2.ops.plugins.module_utils._postgresql.names import spell
+from ansible_collections.day2.ops.plugins.module_utils._postgresql.words import milliseconds
 from ansible_collections.day2.ops.plugins.module_utils._retention import chunk as chunks
 from ansible_collections.day2.ops.plugins.module_utils._retention import ledger, predicate, reach, tables, types
 from ansible_collections.day2.ops.plugins.module_utils._retention.copy import Chunk, Pass, Target, source, target_of
@@ -256,7 +257,7 @@ def _there(site: Site, own: Relation) -> tuple[int, int]:
 
 
 def _timeout(site: Site) -> str:
-    return f"{int(site.run.params['lock_timeout'] * 1000)}ms"
+    return milliseconds(site.run.params["lock_timeout"])
 
 
 def _bounded(site: Site) -> dict[str, str]:

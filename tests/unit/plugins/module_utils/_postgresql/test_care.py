@@ -51,7 +51,7 @@ BLOATED = Index(9, "public", "orders_pkey", 1, bytes=40 * MIB, rows=1e6, useful_
 )
 def test_jobs_are_understood_or_left_out_of_account(command: str, found: set[tuple[str, int]]) -> None:
     jobs = [{"jobid": 3, "schedule": "0 3 * * *", "command": command, "username": "ann", "path": True}]
-    told = jobs_by_table(jobs, [ORDERS, OTHER])
+    told = jobs_by_table(jobs, [ORDERS, OTHER], ())
     assert set(told) == found and set(told.values()) <= {"pg_cron's job 3 (0 3 * * *)"}
 
 

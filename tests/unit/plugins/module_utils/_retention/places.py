@@ -205,6 +205,12 @@ def raise_in(module: str, name: str, error: str, *, when: str = "True") -> str:
     return f"def fail():\n    raise {error}\n" + do_in(module, name, "fail()", when=when)
 
 
+def somebody_waits(place: Place) -> None:
+    """Until a session waits for the end of another one's transaction."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+    wait_until(lambda: bool(place.database.value(waiting)), "the delete to wait", 20.0)
+
+
 def small_chunks(rows: int = 1000) -> str:
     """A patch: no chunk has more rows."""
     return f"import {UTILS}.{'_retention.copy'} as c\nc.FEWEST = c.MOST = {rows}\n"

@@ -18,7 +18,6 @@ import zstandard
 from tests.lab import demo
 from tests.lab.age import new_key
 from tests.lab.fixtures import majors
-from tests.lab.processes import wait_until as until
 from tests.lab.s3 import S3
 from tests.unit.plugins.module_utils._retention import places
 from tests.unit.plugins.module_utils._retention.places import Place, number
@@ -121,8 +120,7 @@ def test_a_row_that_is_changed_while_its_delete_waits_stays(place: Place, tmp_pa
     with closing(place.database.connect(demo.OWNER, autocommit=False)) as other, other.cursor() as cursor:
         cursor.execute("UPDATE events SET note = 'newer' WHERE id = 5")
         (tmp_path / "go").touch()
-        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
-        until(lambda: bool(place.database.value(waiting)), "the delete to wait", 20.0)
+        places.somebody_waits(place)
         other.commit()
     result = module.result()
     assert [number(result, name) for name in ("rows_deleted", "rows_stayed")] == [2999, 1]

@@ -14,7 +14,6 @@ import pytest
 
 from tests.lab import demo
 from tests.lab.fixtures import majors
-from tests.lab.processes import wait_until
 from tests.unit.plugins.module_utils._retention import places
 from tests.unit.plugins.module_utils._retention.places import Place, number
 from tests.unit.plugins.module_utils._retention.test_resolve import past
@@ -193,8 +192,7 @@ def test_a_child_whose_transaction_is_not_over_keeps_its_parent(place: Place, tm
     with closing(place.database.connect(demo.OWNER, autocommit=False)) as other, other.cursor() as cursor:
         cursor.execute("INSERT INTO items VALUES (0, now(), 2222)")
         (tmp_path / "go").touch()
-        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
-        wait_until(lambda: bool(place.database.value(waiting)), "the delete to wait", 20.0)
+        places.somebody_waits(place)
         other.commit()
     result = module.result()
     assert [one["status"] for one in result["actions"]] == ["done", "done"], result

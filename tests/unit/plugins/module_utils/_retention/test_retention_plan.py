@@ -213,6 +213,15 @@ def test_what_cannot_begin_in_time_is_deferred() -> None:
     ] == ["deferred"]
 
 
+def test_rows_do_not_go_one_by_one_where_their_partition_has_to_wait() -> None:
+    large = replace(PART, bytes=10**10)
+    steps = planned(found(due=Due(100_000, 0, 1e6, 10**8, apart=60_000), partitions=(large,)), left=300.0)
+    assert [(step.kind, step.action["status"]) for step in steps] == [
+        ("drop_partition", "deferred"), ("delete_rows", "deferred"),
+    ]  # fmt: skip
+    assert "public.logs_old has not gone as a whole" in steps[1].action["reason"]
+
+
 def test_words() -> None:
     steps = planned(FOUND)
     assert summarize([FOUND], steps) == "1 policy, 100 000 rows due: 1 planned."
